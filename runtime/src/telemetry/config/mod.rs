@@ -26,8 +26,8 @@ pub(crate) use self::error_text::ErrorTextConfig;
 pub(crate) use self::exporter::{Destination, ExporterConfig};
 pub(crate) use self::limits::Limits;
 pub(crate) use self::open_spans::OpenSpansConfig;
-pub(crate) use self::otlp::OtlpConfig;
 pub use self::otlp::Protocol;
+pub(crate) use self::otlp::{OtlpConfig, may_be_token};
 #[cfg(feature = "otlp-tls")]
 pub(crate) use self::otlp::{TlsFile, TlsFiles};
 pub(crate) use self::sampler::SamplerConfig;

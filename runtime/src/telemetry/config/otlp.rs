@@ -289,15 +289,22 @@ fn checked_url(url: &str) -> Result<String, String> {
     }
 }
 
-/// A URL without the user, the password and the query, which may contain a token.
+/// A URL without the user, the password and the query, and without segments of the path that may be tokens.
 ///
 /// Works on text, because the value may not be a valid URL.
 pub(crate) fn redacted_url(url: &str) -> String {
     let (scheme, rest) = url.split_at(url.find("://").map_or(0, |at| at + 3));
     let (user, rest) = without_user(rest);
     let user = if user.is_empty() { "" } else { "…@" };
-    match rest.split_once('?') {
-        Some((shown, _)) => format!("{scheme}{user}{shown}?…"),
-        None => format!("{scheme}{user}{rest}"),
-    }
+    let (rest, query) = rest.split_once('?').map_or((rest, ""), |(rest, _)| (rest, "?…"));
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let path: Vec<_> = path.split('/').map(|segment| if may_be_token(segment) { "…" } else { segment }).collect();
+    format!("{scheme}{user}{host}{}{query}", path.join("/"))
+}
+
+/// Whether a segment of a path may be a token, which is where some vendors expect it. Words and versions are shorter,
+/// or have neither digits nor uppercase letters.
+pub(crate) fn may_be_token(segment: &str) -> bool {
+    const MIN_LEN: usize = 20;
+    segment.len() >= MIN_LEN && segment.bytes().any(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase())
 }

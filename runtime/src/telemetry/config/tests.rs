@@ -80,6 +80,11 @@ fn an_endpoint_is_shown_without_credentials() {
         ("http://me:se/cret@c:4317/v1", "http://…@c:4317/v1"),
         ("http://me:se?cret@c", "http://…@c"),
         ("http://c/a?token=se?cret", "http://c/a?…"),
+        ("http://c/otlp/ZaVnC4dhaV2nFmRUkCPy/v1/traces?a=b", "http://c/otlp/…/v1/traces?…"),
+        (
+            "http://collector-0.shop.example:4317/opentelemetry-collector/v1",
+            "http://collector-0.shop.example:4317/opentelemetry-collector/v1",
+        ),
         ("http://me:#secret@c", "http://…@c"),
     ] {
         assert_eq!(redacted_url(address), shown);

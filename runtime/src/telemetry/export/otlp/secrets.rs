@@ -3,7 +3,7 @@
 use percent_encoding::percent_decode_str;
 use reqwest::header::HeaderValue;
 
-use crate::telemetry::config::OtlpConfig;
+use crate::telemetry::config::{OtlpConfig, may_be_token};
 
 /// The minimum length of a secret. Anything shorter would match ordinary text.
 const MIN_LEN: usize = 4;
@@ -12,8 +12,8 @@ const MIN_LEN: usize = 4;
 pub(super) struct Secrets(Vec<String>);
 
 impl Secrets {
-    /// Collects the values of headers, and the user, the password and the query of the endpoint. `authorization` is the
-    /// header that is derived from user and password.
+    /// Collects the values of headers, and the user, the password, the query and tokens in the path of the endpoint.
+    /// `authorization` is the header that is derived from user and password.
     pub(super) fn of(config: &OtlpConfig, authorization: Option<&HeaderValue>) -> Self {
         let mut secrets = Self::default();
         for value in config.headers.values().chain(authorization).filter_map(|value| value.to_str().ok()) {
@@ -22,7 +22,8 @@ impl Secrets {
             value.split_ascii_whitespace().skip(1).for_each(|word| secrets.add(word));
         }
         if let Ok(endpoint) = config.endpoint.value.parse::<reqwest::Url>() {
-            for encoded in [endpoint.username(), endpoint.password().unwrap_or_default()] {
+            let tokens = endpoint.path().split('/').filter(|segment| may_be_token(segment));
+            for encoded in [endpoint.username(), endpoint.password().unwrap_or_default()].into_iter().chain(tokens) {
                 secrets.add(encoded);
                 secrets.add(&percent_decode_str(encoded).decode_utf8_lossy());
             }
@@ -73,5 +74,15 @@ mod tests {
             secrets.redact("no such path: /v1/traces?user=%C3%A4nne&key=ab%2Bcd+ef; no such key: ab+cd ef"),
             expected
         );
+    }
+
+    #[test]
+    fn tokens_in_a_path_are_redacted() {
+        let mut config = ExporterConfig::default();
+        let endpoint = "http://c:4318/receiver/v1/otlp/ZaVnC4dhaV2%2FnFmRUkCPy0/v1/traces";
+        config.set_collector(endpoint.to_owned(), Protocol::HttpProtobuf).expect("a URL");
+        let secrets = Secrets::of(config.otlp().expect("a valid configuration"), None);
+        let text = secrets.redact(&format!("error for url ({endpoint}): no source ZaVnC4dhaV2/nFmRUkCPy0"));
+        assert_eq!(text, "error for url (http://c:4318/receiver/v1/otlp/…/v1/traces): no source …");
     }
 }
