@@ -89,6 +89,9 @@ impl<K: AsRef<str>, V: AsRef<str>> Extractor for Pairs<'_, K, V> {
 /// An existing header with the same name is replaced. Other headers of a previous context in the same format are
 /// removed: the `tracestate` of another `traceparent`, and B3 headers in either encoding.
 ///
+/// A context without baggage writes no `baggage` header, and leaves an existing one, which may be the application's own.
+/// Remove it before you forward a message to others.
+///
 /// ```
 /// use throughline::propagation::{self, PairsMut};
 ///
