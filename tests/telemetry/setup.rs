@@ -115,11 +115,16 @@ alone! {
         let other = second.builder().init().expect("a valid configuration");
         assert_eq!(log.count("already initialized"), 1, "{}", log.text());
         trace(2);
-        // Shutting down the first does not affect the second.
-        assert!(run(one.shutdown(LIMIT)).is_complete());
+        // Shutting down the first does not affect the second, nor its open spans.
+        throughline::in_span("open", || {
+            let report = run(one.shutdown(LIMIT));
+            assert!(report.is_complete(), "{report}");
+            assert_eq!(other.open_spans().len(), 1);
+        });
         trace(2);
         assert!(run(other.shutdown(LIMIT)).is_complete());
-        assert_eq!((first.count(), second.count()), (2, 6));
+        assert_eq!((first.count(), second.count()), (2, 7));
+        assert!(!attributes(&second.span("open").attributes).contains_key("throughline.unfinished"));
     }
 }
 

@@ -218,18 +218,23 @@ impl Table {
         overdue
     }
 
-    /// Removes all spans, each with the time it has been open.
-    pub(crate) fn drain(&self) -> Vec<(Entry, Duration)> {
+    /// Removes the spans for whose context `is_removed` returns `true`, each with the time it has been open.
+    pub(crate) fn drain(&self, is_removed: impl Fn(&Context) -> bool) -> Vec<(Entry, Duration)> {
         self.tick();
         let now = self.now.load(Ordering::Relaxed);
-        let age = |entry: &Entry| Duration::from_millis(now.saturating_sub(entry.since));
-        let taken = self.used().filter_map(|at| self.at(at).take());
-        taken
-            .map(|entry| {
-                let age = age(&entry);
-                (entry, age)
-            })
-            .collect()
+        let mut removed = Vec::new();
+        for at in self.used() {
+            // Called without the lock, because it may lock the span.
+            let Some(context) = self.at(at).as_ref().map(|entry| entry.context.clone()) else { continue };
+            if is_removed(&context) {
+                // Meanwhile, the span may have ended, and another one may be in its place.
+                let is_same = |entry: &mut Entry| entry.identity() == *context.span().span_context();
+                let Some(entry) = self.at(at).take_if(is_same) else { continue };
+                let age = Duration::from_millis(now.saturating_sub(entry.since));
+                removed.push((entry, age));
+            }
+        }
+        removed
     }
 
     /// How many spans could not be registered.

@@ -17,6 +17,7 @@ use super::diagnostics;
 use super::text::{bounded, count};
 use crate::semconv;
 use crate::span::registry::{Entry, Overdue, Table};
+use crate::tracer::TracerProvider;
 
 /// The interval at which open spans are scanned.
 pub(crate) const SCAN_INTERVAL: Duration = Duration::from_millis(500);
@@ -57,10 +58,10 @@ pub(super) fn list(table: &Table) -> Vec<OpenSpan> {
     oldest_first(spans)
 }
 
-/// Ends and marks all open spans, and returns them, oldest first.
-pub(super) fn end_all(table: &Table) -> Vec<OpenSpan> {
+/// Ends and marks all open spans, except for those of another provider of Throughline, and returns them, oldest first.
+pub(super) fn end_all(table: &Table, provider: &TracerProvider) -> Vec<OpenSpan> {
     let mut spans = Vec::new();
-    for (entry, age) in table.drain() {
+    for (entry, age) in table.drain(|context| provider.may_have_started(context)) {
         spans.push(OpenSpan::new(&entry, age));
         let span = entry.context.span();
         span.set_attribute(KeyValue::new(semconv::THROUGHLINE_UNFINISHED, true));

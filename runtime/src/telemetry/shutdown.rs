@@ -201,7 +201,9 @@ impl Telemetry {
     }
 
     fn end_open_spans(&self) -> Vec<OpenSpan> {
-        self.open_spans.map(open_spans::end_all).unwrap_or_default()
+        let ended =
+            self.open_spans.zip(self.provider.as_ref()).map(|(table, provider)| open_spans::end_all(table, provider));
+        ended.unwrap_or_default()
     }
 
     /// Shuts down the provider on a new thread, which drops `done` when it has finished. This blocks, so it must not

@@ -93,6 +93,13 @@ impl TracerProvider {
         &self.0.resource
     }
 
+    /// Whether the span of `context` is one of this provider, or not one of Throughline's.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn may_have_started(&self, context: &Context) -> bool {
+        let buffer = local::above(context).and_then(|above| Arc::downcast::<TraceBuffer>(above.buffer).ok());
+        buffer.is_none_or(|buffer| buffer.provider().is_of(&self.0))
+    }
+
     #[cfg(test)]
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         self.0.shared()
