@@ -4,6 +4,7 @@ mod value;
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use syn::ext::IdentExt as _;
+use syn::parse::discouraged::Speculative as _;
 use syn::parse::{ParseStream, Parser as _};
 use syn::{Error, Expr, ExprLit, Lit, LitStr, Path, Result, Token, parenthesized, token};
 
@@ -166,10 +167,22 @@ fn option(attr: Attr, input: ParseStream<'_>, options: &mut Options, report: &Re
     }
     options.count += 1;
     let known = if attr == Attr::Traced { TRACED } else { TRACED_SPAWN };
-    if let Some(error) = foreign::advice(&key, &rest(&input.fork())?, known.contains(&name.as_str())) {
+    let is_known = known.contains(&name.as_str());
+    // `#[instrument]` needs no comma between its options.
+    let (listed, bare) = (input.peek(token::Paren) && input.peek2(Ident::peek_any), name == "skip_all");
+    if listed || bare && input.peek(Ident::peek_any) {
+        let ahead = input.fork();
+        let list = if listed { ahead.parse::<TokenTree>()?.into() } else { TokenStream::new() };
+        if let Some(error) = foreign::advice(&key, &list, is_known) {
+            report.push(error);
+            input.advance_to(&ahead);
+            return option(attr, input, options, report);
+        }
+    }
+    if let Some(error) = foreign::advice(&key, &rest(&input.fork())?, is_known) {
         return Err(error);
     }
-    if !known.contains(&name.as_str()) {
+    if !is_known {
         return Err(unknown::option(attr, &key, known, &rest(input)?));
     }
     match name.as_str() {

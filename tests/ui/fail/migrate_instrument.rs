@@ -25,6 +25,14 @@ fn colons() {}
 #[traced(parent: request.context())]
 fn parent_colon(request: Request) {}
 
+#[traced(skip(token) fields(order_no) err(Debug) kind: client)]
+fn without_commas(order_no: u64, token: &str) -> Result<(), String> {
+    Ok(())
+}
+
+#[traced(skip_all fields(order_no = order_no))]
+fn nothing_and_a_field(order_no: u64) {}
+
 #[traced_spawn(skip_all, level = tracing::Level::INFO)]
 async fn job(token: String) {}
 
