@@ -25,7 +25,7 @@
 //! ```
 //!
 //! [`Capture::wait`] waits for the detached jobs of the code under test. With the feature `audit`,
-//! `assert_unbroken!(capture)` asserts that every trace is complete, without listing its spans.
+//! `throughline::assert_unbroken!(capture)` asserts that every trace is complete, without listing its spans.
 //!
 //! # Servers
 //!

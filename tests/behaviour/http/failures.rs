@@ -298,6 +298,25 @@ async fn the_error_of_a_function_is_the_cause_of_a_502() {
 }
 
 #[tokio::test]
+async fn an_error_that_is_a_response_does_not_hide_its_cause() {
+    #[traced]
+    async fn charge() -> Result<(), io::Error> {
+        Err(io::Error::other("the card has expired"))
+    }
+    #[traced]
+    async fn order(path: axum::extract::Path<u16>) -> Result<(), (StatusCode, &'static str)> {
+        let status = StatusCode::from_u16(path.0).expect("a status");
+        charge().await.map_err(|_| (status, "sorry"))
+    }
+    let router = Router::new().route("/{status}", axum::routing::get(order)).layer(ServerLayer::new());
+    for (path, expected) in [("/404", Status::Unset), ("/500", Status::error("the card has expired"))] {
+        let (_, capture) = events_of(router.clone(), get(path, &[])).await;
+        assert_eq!(capture.span("GET /{status}").status, expected);
+        assert_eq!(capture.span("order").status, Status::error(""));
+    }
+}
+
+#[tokio::test]
 async fn errors_of_a_client_have_their_causes() {
     async fn describe<E: fmt::Display + 'static>(layer: ClientLayer, error: impl Fn() -> E) -> String {
         let capture = Capture::new();
