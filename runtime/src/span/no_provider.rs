@@ -38,7 +38,13 @@ pub(super) fn is_lost_first() -> bool {
 /// Whether the context has neither a span, which the no-op tracer would return, nor a provider of its own.
 #[inline]
 pub(super) fn is_plain(context: &Context) -> bool {
-    !context.has_active_span() && Data::of(context).is_none_or(|data| data.source.is_none())
+    !context.has_active_span() && has_no_source(context)
+}
+
+/// Not inlined: the registers of the lookup would be saved in every call of the caller, although few get here.
+#[inline(never)]
+fn has_no_source(context: &Context) -> bool {
+    Data::of(context).is_none_or(|data| data.source.is_none())
 }
 
 /// Whether OpenTelemetry's global provider is still the initial no-op.
