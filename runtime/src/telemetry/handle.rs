@@ -102,8 +102,8 @@ impl Telemetry {
         self.open_spans.map(open_spans::list).unwrap_or_default()
     }
 
-    /// Returns the audit of this process, or `None` if [`Builder::audit`](super::Builder::audit) was not called. The
-    /// returned handle remains usable after a shutdown.
+    /// Returns the audit of this process, or `None` if [`Builder::audit`](super::Builder::audit) was not called or
+    /// telemetry is disabled. The returned handle remains usable after a shutdown.
     #[cfg(feature = "audit")]
     pub fn audit(&self) -> Option<LiveAudit> {
         self.audit.clone()

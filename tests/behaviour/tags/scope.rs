@@ -1,7 +1,7 @@
 //! The spans that have a tag.
 
 use throughline::testing::Capture;
-use throughline::{Context, SpanBuilder, Value, biz_tags, in_span, traced};
+use throughline::{Context, KeyValue, SpanBuilder, TagValue, Value, biz_tags, in_span, in_tags, traced};
 
 #[test]
 fn tags_reach_every_span_below_and_inner_ones_win() {
@@ -35,6 +35,15 @@ fn tags_reach_every_span_below_and_inner_ones_win() {
             └── below tenant_id=other order_no=7
         ",
     );
+}
+
+#[test]
+fn of_equal_keys_the_last_one_counts() {
+    let capture = Capture::new();
+    let twice: [(&str, &dyn TagValue); 3] = [("tenant_id", &"acme"), ("order_no", &1), ("tenant_id", &"globex")];
+    let tags = capture.run(|| in_tags(&twice, || (throughline::current_tags(), in_span("below", || {}))).0);
+    assert_eq!(*tags, [KeyValue::new("order_no", 1), KeyValue::new("tenant_id", "globex")]);
+    assert_eq!(capture.span("below").attribute("tenant_id"), Some(&Value::from("globex")));
 }
 
 /// One thread may work on several requests in turn.

@@ -158,6 +158,7 @@ impl Tags {
         }
         let Some(value) = tag.value else { return };
         if scoped {
+            self.scoped.retain(|earlier| earlier.key.as_str() != key);
             self.scoped.push(KeyValue::new(key, shared(value)));
         } else {
             self.own.push(KeyValue::new(key, value));
