@@ -101,3 +101,18 @@ fn a_context_may_be_attached_while_the_thread_is_torn_down() {
     let all = ["attach", "record", "run", "run_async", "wrap", "wrap_fn"];
     assert_eq!(said, all.iter().flat_map(|it| [*it; 2]).collect::<Vec<_>>());
 }
+
+#[test]
+fn telemetry_may_be_used_for_the_first_time_while_the_thread_is_torn_down() {
+    thread_local! {
+        static AT_EXIT: RefCell<AtExit> = const { RefCell::new(AtExit(None)) };
+    }
+    let (done, said) = channel();
+    let thread = std::thread::spawn(move || {
+        AT_EXIT.with_borrow_mut(|it| it.0 = Some((done, Vec::new())));
+        // As a library would. OpenTelemetry's thread-local is destroyed before `AT_EXIT`.
+        let _ = opentelemetry::Context::current();
+    });
+    thread.join().expect("no panic");
+    assert_eq!(said.iter().count(), 6);
+}

@@ -10,18 +10,19 @@ use std::cell::Cell;
 use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry::{Context, ContextGuard};
 
+use crate::guard::panics::caught;
 use crate::guard::reentrance::Busy;
 
-/// Destroyed before OpenTelemetry's thread-local, because it is initialized later.
-struct TeardownProbe;
+/// Destroyed before OpenTelemetry's thread-local, because it is initialized later: unless that was destroyed before the
+/// first call, which this remembers.
+struct TeardownProbe(bool);
 
 impl TeardownProbe {
     fn new() -> Self {
-        Context::map_current(|_| {
-            #[cfg(feature = "sdk")]
-            IS_READY.set(true);
-            Self
-        })
+        let is_gone = caught(|| Context::map_current(|_| ())).is_none();
+        #[cfg(feature = "sdk")]
+        IS_READY.set(!is_gone);
+        Self(is_gone)
     }
 }
 
@@ -47,7 +48,7 @@ thread_local! {
 /// Whether this thread is being torn down, so that no context can be current any more.
 #[inline]
 pub(crate) fn is_gone() -> bool {
-    PROBE.try_with(|_| ()).is_err()
+    PROBE.try_with(|probe| probe.0).unwrap_or(true)
 }
 
 /// Calls `f` with the current context, without side effects. Returns `None` if reading the context would allocate,
