@@ -26,3 +26,5 @@ mod tracing_layer;
 mod unfinished;
 mod variables;
 mod wire;
+#[cfg(target_os = "linux")]
+mod without_threads;

@@ -27,6 +27,9 @@ const DROP_TIMEOUT: Duration = Duration::from_secs(5);
 /// The time that the export thread may take after its timeout, to stop cleanly.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// How long a thread blocks between two polls if no other thread can keep track of the time.
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
+
 /// A quarter of a shutdown's timeout is reserved for the export.
 const RESERVED_FOR_EXPORT: u32 = 4;
 
@@ -136,7 +139,8 @@ impl Telemetry {
     /// [`shutdown_with`](Self::shutdown_with) to reject them. Spans that start after the shutdown are not recorded.
     ///
     /// The future can be awaited outside a Tokio runtime, and on a runtime without a timer, because a separate thread
-    /// keeps track of the time.
+    /// keeps track of the time. If the system has no more threads, the future wakes itself, and each poll blocks for two
+    /// milliseconds; the export blocks the thread until it is done.
     ///
     /// Do not call this from a detached job: the job would wait for itself until the timeout.
     ///
@@ -239,14 +243,21 @@ async fn completes_within(timeout: Duration, future: impl Future<Output = ()>) -
     }
     let (elapsed, mut is_elapsed) = oneshot::channel::<Infallible>();
     let (_waiting, is_over) = mpsc::channel::<Infallible>();
-    // If no thread can be spawned, `elapsed` is dropped, and so the timeout elapses immediately.
-    let _ = thread::Builder::new().name("throughline-timeout".to_owned()).spawn(move || {
+    let begun = Instant::now();
+    let timer = thread::Builder::new().name("throughline-timeout".to_owned()).spawn(move || {
         let _elapsed = elapsed;
         let _ = is_over.recv_timeout(timeout);
     });
     poll_fn(|cx| match future.as_mut().poll(cx) {
         Poll::Ready(()) => Poll::Ready(true),
-        Poll::Pending => Pin::new(&mut is_elapsed).poll(cx).map(|_| false),
+        Poll::Pending if timer.is_ok() => Pin::new(&mut is_elapsed).poll(cx).map(|_| false),
+        Poll::Pending if begun.elapsed() >= timeout => Poll::Ready(false),
+        // The system has no more threads. Other tasks, which may be the jobs, run between two polls.
+        Poll::Pending => {
+            thread::sleep(POLL_INTERVAL);
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
     })
     .await
 }

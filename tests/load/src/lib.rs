@@ -5,6 +5,8 @@ mod remote;
 pub mod scenarios;
 #[cfg(target_os = "linux")]
 mod sockets;
+#[cfg(target_os = "linux")]
+mod threads;
 mod traces;
 
 pub use collector::{Behaviour, Collector, Request, gzipped, partial_success};
@@ -12,4 +14,6 @@ pub use opentelemetry_proto::tonic::{common::v1 as common, resource::v1 as resou
 pub use remote::{COLLECTOR, Remote, serve};
 #[cfg(target_os = "linux")]
 pub use sockets::connections_to;
+#[cfg(target_os = "linux")]
+pub use threads::NoThreads;
 pub use traces::{EXPECTED, Line, Tally, Traces};

@@ -14,12 +14,12 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
-const LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
 /// A timeout that is reached. A quarter of it is enough to export a few spans.
-const SHORT: Duration = Duration::from_secs(4);
+pub(crate) const SHORT: Duration = Duration::from_secs(4);
 
 /// Polls once: a shutdown has then begun, and no later signal is missed.
-async fn begin(mut future: Pin<&mut impl Future>) {
+pub(crate) async fn begin(mut future: Pin<&mut impl Future>) {
     assert!(poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_pending())).await);
 }
