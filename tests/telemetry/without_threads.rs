@@ -2,12 +2,13 @@
 
 use std::pin::pin;
 
+use throughline::telemetry::Protocol;
 use throughline_load::NoThreads;
 use tokio::sync::oneshot;
 
 use crate::exit::{LIMIT, SHORT, begin};
 use crate::process::alone;
-use crate::support::{Kept, run};
+use crate::support::{Kept, run, trace};
 
 alone! {
     fn a_shutdown_waits_for_jobs() {
@@ -42,5 +43,23 @@ alone! {
         });
         assert_eq!((report.jobs_left, report.stats.exported), (1, 1), "{report:?}");
         assert!(report.elapsed >= SHORT / 2 && report.elapsed < LIMIT, "{report:?}");
+    }
+}
+
+alone! {
+    fn the_name_of_the_collector_is_resolved() {
+        for protocol in [Protocol::HttpProtobuf, Protocol::Grpc] {
+            let kept = Kept::start();
+            let path = if protocol == Protocol::Grpc { "" } else { "/v1/traces" };
+            let endpoint = kept.collector.endpoint().replace("127.0.0.1", "localhost") + path;
+            let telemetry = kept.builder().collector(endpoint, protocol).init().expect("a valid configuration");
+            let no_threads = NoThreads::begin().expect("a limit");
+            (0..100).for_each(|_| trace(4));
+            telemetry.provider().expect("telemetry is enabled").force_flush().expect("the collector accepts spans");
+            drop(no_threads);
+            let report = run(telemetry.shutdown(LIMIT));
+            assert!(report.is_complete(), "{protocol:?}: {report:?}");
+            assert_eq!(kept.tally().complete, 100);
+        }
     }
 }

@@ -15,6 +15,7 @@ use super::monitor::Monitor;
 use super::queue::Queue;
 use super::stats::ExportStats;
 use super::worker::{TICK, Worker};
+use crate::guard::panics::caught;
 use crate::guard::reentrance::Busy;
 use crate::telemetry::InitError;
 use crate::telemetry::audit::LiveAudit;
@@ -24,6 +25,10 @@ use crate::telemetry::open_spans::OpenSpanWatch;
 use crate::telemetry::text::count;
 use crate::tracer::encoded::{EncodedSpans, Scopes, SpanSink};
 use crate::tracer::{Shared, record_nothing};
+
+/// The maximum number of name lookups at the same time. A lookup goes on when its request has timed out, and so there may
+/// be several if no name server responds.
+const MAX_LOOKUPS: usize = 8;
 
 /// What the export thread is started with.
 pub(crate) struct Pipeline {
@@ -147,12 +152,20 @@ impl BatchExport {
                 let runtime = match tokio::runtime::Builder::new_current_thread()
                     // Covers the blocking threads, on which names are resolved.
                     .on_thread_start(record_nothing)
+                    .thread_keep_alive(Duration::MAX)
+                    .max_blocking_threads(MAX_LOOKUPS)
                     .enable_all()
                     .build()
                 {
                     Ok(runtime) => runtime,
                     Err(error) => return drop(started.send(Err(InitError::Thread(error)))),
                 };
+                // The first of these threads is started now, and never stops: later, the system may have no more
+                // threads, and Tokio panics if there is none.
+                if caught(|| drop(runtime.spawn_blocking(|| ()))).is_none() {
+                    let error = io::Error::other("none is left for name lookups");
+                    return drop(started.send(Err(InitError::Thread(error))));
+                }
                 runtime.block_on(async {
                     let exporter = match build() {
                         Ok(exporter) => exporter,
