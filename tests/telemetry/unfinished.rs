@@ -1,6 +1,7 @@
 //! Reports of spans that stay open.
 
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use crate::process::{alone, until};
@@ -155,6 +156,35 @@ alone! {
             .init()
             .expect("a valid configuration");
         throughline::in_span("slow", || until("the message is logged", || log.count("the span `slow`") == 1));
+        drop(telemetry);
+    }
+}
+
+alone! {
+    fn a_subscriber_that_panics_does_not_end_the_warnings() {
+        use tracing_subscriber::layer::{Context, SubscriberExt as _};
+
+        #[derive(Clone, Default)]
+        struct PanicsOnce(Arc<AtomicBool>);
+        impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for PanicsOnce {
+            fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+                let is_first = *event.metadata().level() == tracing::Level::WARN && !self.0.swap(true, Ordering::Relaxed);
+                assert!(!is_first, "a log that panics");
+            }
+        }
+        let (log, panics) = (Log::default(), PanicsOnce::default());
+        let written = tracing_subscriber::fmt::layer().with_writer(log.clone()).with_ansi(false);
+        let subscriber = tracing_subscriber::registry().with(written).with(panics.clone());
+        tracing::subscriber::set_global_default(subscriber).expect("the first of this process");
+        let telemetry = throughline::telemetry::builder()
+            .variables(|name| (name == "OTEL_TRACES_EXPORTER").then(|| "none".to_owned()))
+            .open_span_warning(Duration::from_millis(1))
+            .init()
+            .expect("a valid configuration");
+        throughline::in_span("first", || {
+            until("the subscriber panics", || panics.0.load(Ordering::Relaxed));
+            throughline::in_span("second", || until("the message is logged", || log.count("the span `second`") == 1));
+        });
         drop(telemetry);
     }
 }

@@ -12,6 +12,7 @@ use opentelemetry::Context;
 use tracing::dispatcher;
 use tracing::subscriber::NoSubscriber;
 
+use crate::guard::panics::caught;
 use crate::tracer::{over_limit, records_nothing};
 
 pub(crate) const TARGET: &str = "throughline";
@@ -95,10 +96,11 @@ fn take_deferred() -> Vec<(Level, String)> {
 }
 
 /// Calls `log`, which emits an event. On the export thread, telemetry is suppressed so that requests are not traced.
-/// This lifts the suppression, because the SDK would also discard the log record of the event.
+/// This lifts the suppression, because the SDK would also discard the log record of the event. If the subscriber panics,
+/// for example because its output is closed, the message is lost, and nothing else.
 pub(crate) fn emit(log: impl FnOnce()) {
     let _not_suppressed = records_nothing().then(|| Context::new().attach());
-    log();
+    let _ = caught(log);
 }
 
 pub(crate) fn info(text: impl fmt::Display) {

@@ -89,14 +89,11 @@ impl ShutdownReport {
     }
 
     fn log(&self) {
-        // The subscriber is application code and may panic, and this may be called by a destructor.
-        let _ = caught(|| {
-            if self.is_complete() {
-                diagnostics::info(self);
-            } else {
-                diagnostics::warn(Warning::Shutdown, self);
-            }
-        });
+        if self.is_complete() {
+            diagnostics::info(self);
+        } else {
+            diagnostics::warn(Warning::Shutdown, self);
+        }
     }
 }
 
