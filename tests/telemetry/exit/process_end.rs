@@ -37,6 +37,15 @@ fn spans_are_exported_after_a_panic_in_main() {
 }
 
 #[test]
+fn a_panic_hook_can_flush_before_the_process_aborts() {
+    let kept = Kept::start();
+    let (status, _, _) = start("panic that aborts", &kept).end();
+    assert!(!status.success());
+    let tally = kept.tally();
+    assert_eq!((tally.traces, tally.complete), (100, 100));
+}
+
+#[test]
 fn a_signal_leads_to_an_orderly_shutdown() {
     for signal in ["-TERM", "-INT"] {
         let kept = Kept::start();

@@ -39,6 +39,17 @@ pub(crate) fn play(role: &str) -> Option<()> {
             drop(throughline::span("job").spawn(std::future::pending::<()>()));
             throughline::in_span("main", || panic!("lost the thread"));
         }),
+        "panic that aborts" => {
+            let telemetry = throughline::init().expect("a valid configuration");
+            let provider = telemetry.provider().expect("telemetry is enabled").clone();
+            std::panic::set_hook(Box::new(move |_| {
+                provider.force_flush().expect("the collector accepts spans");
+                // As `panic = "abort"` does.
+                std::process::abort();
+            }));
+            (0..100).for_each(|_| trace(4));
+            throughline::in_span("main", || panic!("lost the process"));
+        }
         "signal" => run(async {
             let telemetry = throughline::init().expect("a valid configuration");
             (0..100).for_each(|_| trace(4));
