@@ -124,6 +124,13 @@ pub(crate) fn message(frame: &[u8]) -> &[u8] {
     field.filter(|field| field.number_and_type == u64::from(wire::SPANS)).map_or(&[], |field| field.bytes)
 }
 
+/// The maximum number of instrumentation scopes of a provider that are told apart: scopes are kept for as long as it
+/// exists, because encoded spans refer to them.
+pub(crate) const MAX_SCOPES: usize = 1 << 12;
+
+/// The name of the scope that stands for all others.
+const OTHERS: &str = "(other)";
+
 /// The instrumentation scopes of the tracers of a provider.
 #[derive(Debug, Default)]
 pub(crate) struct Scopes(RwLock<Known>);
@@ -144,10 +151,17 @@ impl Scopes {
         let _busy = Busy::begin();
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let Known { ids, scopes } = &mut *known;
-        *ids.entry(scope.clone()).or_insert_with(|| {
+        let is_full = scopes.len() >= MAX_SCOPES && !ids.contains_key(scope);
+        let scope = if is_full { InstrumentationScope::builder(OTHERS).build() } else { scope.clone() };
+        *ids.entry(scope).or_insert_with_key(|scope| {
             scopes.push(Arc::new(scope.clone()));
             ScopeId(u32::try_from(scopes.len() - 1).unwrap_or(u32::MAX))
         })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).scopes.len()
     }
 
     pub(crate) fn get(&self, id: ScopeId) -> Option<Arc<InstrumentationScope>> {

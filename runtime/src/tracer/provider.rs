@@ -45,6 +45,8 @@ use crate::tags::draft::Draft;
 ///   empty array is an array of strings, because OTLP does not encode an element type. In `on_start`, a processor sees
 ///   neither the status that an earlier processor has set nor the dropped counts, and a span that a processor ends
 ///   there ends after all of them have been called.
+/// - Spans of at most 4,096 instrumentation scopes are told apart. Those of tracers with further ones have a scope that
+///   is named `(other)`.
 /// - `telemetry.sdk.*` of the resource names Throughline.
 ///
 /// Cloning is cheap; all clones refer to the same provider. It is shut down when the last clone and the last of its

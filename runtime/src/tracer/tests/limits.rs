@@ -139,3 +139,19 @@ fn many_attributes_of_an_event_are_deduplicated() {
     let expected: Vec<_> = (9_900..9_950).map(|n| KeyValue::new(format!("key {}", n % 100), n)).collect();
     assert_eq!((event.attributes, event.dropped_attributes_count), (expected, 50));
 }
+
+/// Otherwise, an application that names tracers after its tenants would use more and more memory.
+#[test]
+fn the_number_of_scopes_is_bounded() {
+    use crate::tracer::encoded::MAX_SCOPES;
+
+    let (provider, kept) = provider(|builder| builder);
+    for n in 0..2 * MAX_SCOPES {
+        drop(provider.tracer(format!("tracer {n}")));
+    }
+    assert!(provider.shared().scopes.len() <= MAX_SCOPES + 1);
+    for (n, expected) in [(0, "tracer 0"), (2 * MAX_SCOPES - 1, "(other)"), (2 * MAX_SCOPES, "(other)")] {
+        provider.tracer(format!("tracer {n}")).start("span").end();
+        assert_eq!(only(&provider, &kept).instrumentation_scope.name(), expected);
+    }
+}
