@@ -55,7 +55,8 @@ thread_local! {
     static KEPT: RefCell<Kept> = const { RefCell::new(Kept { slots: Vec::new(), max: 0 }) };
 }
 
-/// The number of slots that a thread takes from the free list at once, and the maximum that it keeps.
+/// The maximum number of slots that a thread takes from the free list at once, and that it keeps. It takes no more than it
+/// has taken before: thousands of threads with a few spans each would otherwise keep the whole table.
 const TAKEN_AT_ONCE: usize = 16;
 const MAX_KEPT: usize = 8 * TAKEN_AT_ONCE;
 
@@ -129,7 +130,8 @@ impl Table {
     /// Refills the slots of this thread, and returns one of them.
     #[cold]
     fn take_shared_slots(&self) -> Option<usize> {
-        let wanted = if self.keeps() { TAKEN_AT_ONCE } else { 1 };
+        let taken_before = KEPT.try_with(|kept| kept.borrow().max).unwrap_or_default();
+        let wanted = if self.keeps() { taken_before.clamp(1, TAKEN_AT_ONCE) } else { 1 };
         let mut taken: Vec<usize> = {
             let mut free = self.free();
             let from = free.len().saturating_sub(wanted);
@@ -326,9 +328,27 @@ mod tests {
     }
 
     #[test]
+    fn many_threads_with_few_spans_do_not_keep_the_whole_table() {
+        let table = Table::new(MIN_SIZE_TO_KEEP);
+        // Each uses two at a time, several times. The threads might all be alive.
+        for _ in 0..MIN_SIZE_TO_KEEP / 4 {
+            let spans = || {
+                for _ in 0..3 {
+                    let slots = [(); 2].map(|()| table.take_slot().expect("a free slot"));
+                    for slot in slots {
+                        table.return_slot(slot);
+                    }
+                }
+                forget_kept()
+            };
+            assert_eq!(thread::scope(|scope| scope.spawn(spans).join().expect("no panic")), 2);
+        }
+    }
+
+    #[test]
     fn a_thread_keeps_as_many_slots_as_it_has_needed() {
         let table = Table::new(MIN_SIZE_TO_KEEP);
-        for (nested, kept) in [(1, TAKEN_AT_ONCE), (20, 2 * TAKEN_AT_ONCE), (200, MAX_KEPT)] {
+        for (nested, kept) in [(1, 1), (20, 2 * TAKEN_AT_ONCE), (200, MAX_KEPT)] {
             let slots: Vec<_> = (0..nested).map(|_| table.take_slot().expect("a free slot")).collect();
             for slot in slots {
                 table.return_slot(slot);
