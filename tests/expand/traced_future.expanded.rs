@@ -15,8 +15,10 @@ fn later(no: u64) -> impl Future<Output = u64> {
         )
         .run_async_with(
             move || -> _ {
-                let no = no;
-                '__body: { async move { no } }
+                {
+                    let no = no;
+                    '__body: { async move { no } }
+                }
             },
             move |__result: &u64| ::throughline::__private::inspect(__result).__display(),
         )

@@ -16,8 +16,10 @@ fn pages(upto: u64) -> impl Stream<Item = u64> {
         )
         .stream(
             move || -> _ {
-                let upto = upto;
-                '__body: { stream::iter(0..upto) }
+                {
+                    let upto = upto;
+                    '__body: { stream::iter(0..upto) }
+                }
             },
             move |__result: &u64| ::throughline::__private::inspect(__result).__display(),
         )
@@ -58,8 +60,10 @@ async fn subscribe(topic: String) -> impl Stream<Item = u8> {
         )
         .stream_after(
             async move {
-                let topic = topic;
-                '__body: { stream::iter(topic.into_bytes()) }
+                {
+                    let topic = topic;
+                    '__body: { stream::iter(topic.into_bytes()) }
+                }
             },
             move |__result: &u8| ::throughline::__private::inspect(__result).__display(),
         )

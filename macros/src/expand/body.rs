@@ -59,6 +59,12 @@ pub(crate) fn at_name(item: &ItemFn) -> Span {
     Span::mixed_site().located_at(item.sig.ident.span())
 }
 
+/// The same location, for the first and the last token of a closure or an async block that contains the body. If both
+/// are tokens of the user, the compiler names the captured variables in errors about borrows: `*list`, and not "value".
+fn as_written(at: Span, body: &Group) -> Span {
+    at.resolved_at(body.span_open())
+}
+
 /// The body as a closure that has the function's return type.
 ///
 /// For `mut self`, it contains a second closure that borrows `self`. The compiler warns about a value that is assigned
@@ -88,17 +94,23 @@ pub(crate) fn unboxing_closure(pieces: &mut Pieces, unboxed: TokenStream) -> Tok
     let mut braces = Group::new(Delimiter::Brace, unboxed);
     braces.set_span(pieces.body.span());
     pieces.body = braces;
-    closure_that_returns(pieces, &TokenStream::new())
+    // With a location of the user, it would get the lint for closures that return an async block.
+    closure_from(at_name(&pieces.item), pieces, &TokenStream::new())
 }
 
 fn closure_that_returns(pieces: &Pieces, annotation: &TokenStream) -> TokenStream {
+    closure_from(as_written(at_name(&pieces.item), &pieces.body), pieces, annotation)
+}
+
+fn closure_from(start: Span, pieces: &Pieces, annotation: &TokenStream) -> TokenStream {
     let (rebind, body) = (&pieces.rebind, &pieces.body);
     let at = at_name(&pieces.item);
+    let start = quote_spanned!(start=> move ||);
     let block = if rebind.is_empty() { body.clone() } else { ending(rebind, pieces, at) };
     if borrows_self(&pieces.item) {
         return quote_spanned!(at=> move || #annotation { (|| #annotation #block)() });
     }
-    quote_spanned!(at=> move || #annotation #block)
+    quote_spanned!(at=> #start #annotation #block)
 }
 
 /// The body as an async block that has the function's return type.
@@ -118,7 +130,8 @@ fn async_block_of(pieces: &Pieces, as_argument: bool, runtime: &Runtime) -> Toke
     if borrows_self(&pieces.item) {
         return quote_spanned!(at=> async move { (async #block).await });
     }
-    quote_spanned!(at=> async move #block)
+    let start = quote_spanned!(as_written(at, &pieces.body)=> async move);
+    quote_spanned!(at=> #start #block)
 }
 
 /// The closure that starts the span and returns the body as an async block, when the future is first polled.
@@ -215,24 +228,24 @@ fn may_borrow(ty: &TokenStream) -> bool {
 /// `statements`, then the body as their block's last expression.
 ///
 /// Temporaries in the tail expression that borrow from an argument are dropped before the argument, as in the original
-/// function, because a `match` arm drops its temporaries. The outer braces, which have this crate's edition, would do
-/// that too. The inner ones have to be kept for the drop order of the user's edition, and only in a `match` arm does no
-/// lint report them as unnecessary.
+/// function, because a `match` arm drops its temporaries. The user's braces have to be kept for the drop order of the
+/// user's edition, and only in a `match` arm does no lint report them as unnecessary.
 fn ending(statements: &TokenStream, pieces: &Pieces, at: Span) -> Group {
     let (body, quiet) = (&pieces.body, lends_self(&pieces.item).then(|| quiet(at)));
     let is_inferred =
         matches!(pieces.item.returns(), Returns::Value(ty) if mentions(&ty.to_token_stream(), &Ident::new("impl", at)));
-    let tail = if is_inferred {
+    let block = if is_inferred {
         // The type may be known from a `return` in the body, and then the body's last expression is coerced to it. In a
         // `match` arm, this would happen after its temporaries have been dropped. The label has the location of the
-        // body, and so the edition of the user, on which the drop order depends.
+        // body, and so the edition of the user, on which the drop order depends. The braces around it have this crate's
+        // edition, and drop what is left of the temporaries.
         let label = label(body);
-        quote_spanned!(at=> #label: #body)
+        quote_spanned!(at=> { #statements #quiet #label: #body })
     } else {
-        quote_spanned!(at=> match () { () => #body })
+        quote_spanned!(at=> #statements #quiet match () { () => #body })
     };
-    let mut braces = Group::new(Delimiter::Brace, quote_spanned!(at=> #statements #quiet #tail));
-    braces.set_span(at);
+    let mut braces = Group::new(Delimiter::Brace, block);
+    braces.set_span(as_written(at, body));
     braces
 }
 
