@@ -21,6 +21,7 @@ mod tags;
 mod tail;
 mod traced;
 mod traced_spawn;
+mod unwritten;
 
 use self::biz_tags::BizTags;
 use crate::check;

@@ -41,6 +41,7 @@ use super::returns::{self, inferred};
 use super::start::{Opening, opening, started};
 use super::tags::{has_names, used};
 use super::traced_spawn;
+use super::unwritten::is_unwritten;
 use crate::boxed_block::BoxedBlock;
 use crate::check::recurses;
 use crate::item_fn::{ItemFn, Returns, mentions};
@@ -74,7 +75,10 @@ pub(crate) fn print(traced: Traced) -> TokenStream {
         _ => false,
     };
     let is_logged = is_logged && matches!(pieces.item.returns(), Returns::Value(_));
-    let outcome = outcome(err, is_logged, ret, &parameter(&pieces.item, &shape, &runtime), &runtime);
+    let outcome = match ret {
+        None if is_unwritten(&item) => no_outcome(&runtime),
+        ret => outcome(err, is_logged, ret, &parameter(&pieces.item, &shape, &runtime), &runtime),
+    };
     match shape {
         Shape::Spawn(job) => traced_spawn::print(pieces, &span, &outcome, &job, &runtime),
         shape => {
@@ -95,7 +99,11 @@ pub(crate) fn print_tagged(tagged: Tagged) -> TokenStream {
     let runtime_at = runtime.at(at);
     let opening = Opening::Tags(quote_spanned!(at=> #runtime_at::tags()));
     let span = started(&opening, &pieces.item, &pieces.peek, &tags, &runtime);
-    let outcome = outcome(ErrMode::Display, false, None, &parameter(&pieces.item, &shape, &runtime), &runtime);
+    let outcome = if is_unwritten(&item) {
+        no_outcome(&runtime)
+    } else {
+        outcome(ErrMode::Display, false, None, &parameter(&pieces.item, &shape, &runtime), &runtime)
+    };
     let looks = has_names(&used(&tags, &[])) || runtime.is_named();
     let looks = looks.then(|| started(&opening, &item, &arguments::unpacked(&item), &tags, &runtime));
     let for_docs = is_flat(&shape, &item);
@@ -138,6 +146,11 @@ fn outcome(
     // It captures nothing. Without `move`, the compiler's suggestions for borrow errors in the body would refer to
     // this closure.
     quote_spanned!(span=> move |__result #parameter| #runtime::inspect(__result).#mode() #chain #returned)
+}
+
+/// The same, for a result whose type is unknown.
+fn no_outcome(runtime: &Runtime) -> TokenStream {
+    quote_spanned!(Span::mixed_site()=> move |_| #runtime::inspect(&()).__off())
 }
 
 /// The type of that closure's argument, where it cannot be inferred in time: the output of an `impl Future`, and of a

@@ -18,6 +18,19 @@ both!(
 );
 
 both!(
+    still_to_be_written,
+    "f !panicked: not yet implemented: write it",
+    {},
+    {
+        fn f(a: Noisy) -> impl Debug {
+            pause!();
+            todo!("write it")
+        }
+    },
+    f(Noisy("a"))
+);
+
+both!(
     opaque_iterator,
     "f",
     {},
