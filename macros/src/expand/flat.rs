@@ -35,7 +35,9 @@ fn can_return_future(item: &ItemFn) -> bool {
     });
     // The compiler explains a recursive `async fn` better than a recursive `impl Future`.
     let recursive = item.body.as_ref().is_some_and(|body| calls(&body.stream(), &item.sig.ident));
-    returns && attributes && arguments && !recursive
+    // The compiler explains an `async fn main` that no runtime calls better than one that returns `impl Future`.
+    let is_main = item.sig.ident == "main" && item.sig.inputs.is_empty();
+    returns && attributes && arguments && !recursive && !is_main
 }
 
 fn has_struct(pat: &Pat) -> bool {
@@ -88,6 +90,8 @@ mod tests {
             ("async fn f(A { b, c }: A) {}", false),
             ("async fn f((_, A { b, .. }): (u8, A)) {}", false),
             ("async fn f(Some((A { b, .. })): Some) {}", false),
+            ("async fn main() {}", false),
+            ("async fn main(&self) {}", true),
             ("async fn f() { f().await }", false),
             ("async fn f() { g(|| [f()]) }", false),
             ("async fn f(&self) { self.f().await }", false),

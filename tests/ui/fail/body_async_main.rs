@@ -1,0 +1,4 @@
+use throughline::traced;
+
+#[traced]
+async fn main() {}
