@@ -172,6 +172,7 @@ pub(crate) fn is_unsized(ty: &Type) -> bool {
     match peel(ty) {
         Type::TraitObject(_) | Type::Slice(_) => true,
         Type::Path(path) => path.path.is_ident("str"),
+        Type::Tuple(tuple) => tuple.elems.last().is_some_and(is_unsized),
         _ => false,
     }
 }

@@ -17,6 +17,11 @@ async fn list(no: u64) -> [u64] {
     [no]
 }
 
+#[traced]
+fn last(no: u64) -> (u64, dyn Debug) {
+    (no, no)
+}
+
 #[traced_spawn]
 async fn job(list: [u64]) {}
 
