@@ -363,8 +363,10 @@ fn there_is_a_warning_about_an_ignored_variable_even_without_a_subscriber() {
     for more in
         [("OTEL_TRACES_EXPORTER", "otlp"), ("OTEL_TRACES_EXPORTER", "console"), ("OTEL_TRACES_EXPORTER", "none")]
     {
-        let (out, err) = Program::start("init", &[more, ("OTEL_CONFIG_FILE", "a.yaml")]).succeed();
-        assert!(out.contains("it is valid"), "{out}");
-        assert!(err.contains("throughline: `OTEL_CONFIG_FILE` is ignored: "), "{more:?}: {err}");
+        for ignored in ["OTEL_CONFIG_FILE", "OTEL_EXPERIMENTAL_CONFIG_FILE", "OTEL_ENTITIES"] {
+            let (out, err) = Program::start("init", &[more, (ignored, "a.yaml")]).succeed();
+            assert!(out.contains("it is valid"), "{out}");
+            assert!(err.contains(&format!("throughline: `{ignored}` is ignored: ")), "{more:?}: {err}");
+        }
     }
 }

@@ -39,7 +39,13 @@ pub(crate) struct Setting<T> {
     pub(crate) name: &'static str,
 }
 
-const FILE: &str = "OTEL_CONFIG_FILE";
+/// Variables that are not supported, and change the meaning of a configuration; each with the reason.
+const UNSUPPORTED: [(&str, &str); 3] = [
+    ("OTEL_CONFIG_FILE", NO_FILES),
+    ("OTEL_EXPERIMENTAL_CONFIG_FILE", NO_FILES),
+    ("OTEL_ENTITIES", "entities are not supported; set resource attributes by `OTEL_RESOURCE_ATTRIBUTES`"),
+];
+const NO_FILES: &str = "configuration files are not supported, and the other variables are used";
 
 #[derive(Debug, Default)]
 pub(crate) struct Config {
@@ -53,8 +59,8 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     pub(crate) error_text: ErrorTextConfig,
     pub(crate) open_spans: OpenSpansConfig,
-    /// Whether a configuration file is named; it is not read.
-    has_file: bool,
+    /// The variables that are set but not supported, with the reasons.
+    unsupported: Vec<(&'static str, &'static str)>,
 }
 
 impl Config {
@@ -77,17 +83,15 @@ impl Config {
             batch: BatchConfig::from_env(env)?,
             sampler: SamplerConfig::from_env(env)?,
             limits: Limits::from_env(env)?,
-            has_file: env.get(FILE).is_some(),
+            unsupported: UNSUPPORTED.into_iter().filter(|(name, _)| env.get(name).is_some()).collect(),
             ..config
         })
     }
 
     /// Warnings about settings that are ignored or changed.
     pub(crate) fn warnings(&self) -> Vec<String> {
-        let file = self.has_file.then(|| {
-            format!("`{FILE}` is ignored: configuration files are not supported, and the other variables are used")
-        });
-        file.into_iter().chain(self.sampler.warnings()).collect()
+        let unsupported = self.unsupported.iter().map(|(name, reason)| format!("`{name}` is ignored: {reason}"));
+        unsupported.chain(self.sampler.warnings()).collect()
     }
 
     pub(crate) fn propagator(&self) -> Propagator {

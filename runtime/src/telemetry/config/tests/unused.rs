@@ -8,6 +8,8 @@ fn empty_is_not_set() {
     for name in [
         "OTEL_SDK_DISABLED",
         "OTEL_CONFIG_FILE",
+        "OTEL_EXPERIMENTAL_CONFIG_FILE",
+        "OTEL_ENTITIES",
         "OTEL_SERVICE_NAME",
         "OTEL_RESOURCE_ATTRIBUTES",
         "OTEL_PROPAGATORS",
@@ -66,5 +68,10 @@ fn there_are_warnings_about_ignored_variables() {
     let wrapped = "`OTEL_TRACES_SAMPLER` is `always_on`, which would produce partial traces; using \
                    `parentbased_always_on`";
     assert_eq!(warnings(&[("OTEL_CONFIG_FILE", "a.yaml"), (SAMPLER, "always_on"), ARGUMENT]), [file, wrapped, unused]);
+    let deprecated = warnings(&[("OTEL_EXPERIMENTAL_CONFIG_FILE", "a.yaml")]);
+    assert_eq!(deprecated, [file.replace("OTEL_CONFIG_FILE", "OTEL_EXPERIMENTAL_CONFIG_FILE")]);
+    let entities = "`OTEL_ENTITIES` is ignored: entities are not supported; set resource attributes by \
+                    `OTEL_RESOURCE_ATTRIBUTES`";
+    assert_eq!(warnings(&[("OTEL_ENTITIES", "service{service.name=orders}")]), [entities]);
     assert!(warnings(&[("OTEL_SDK_DISABLED", "true"), ("OTEL_CONFIG_FILE", "a.yaml"), ARGUMENT]).is_empty());
 }
