@@ -85,21 +85,40 @@ impl ShouldSample for WholeTraceSampler {
             let mut result = self.root.should_sample(parent, trace_id, name, kind, attributes, links);
             if result.decision != SamplingDecision::Drop && !self.admits(false) {
                 result.decision = SamplingDecision::Drop;
+                result.trace_state = without_threshold(result.trace_state);
             }
             return result;
         };
-        let is_sampled = parent_span.is_sampled() && (!parent_span.is_remote() || self.admits(true));
-        follow(is_sampled, parent_span.trace_state().clone())
+        let state = parent_span.trace_state().clone();
+        if !parent_span.is_sampled() {
+            return follow(SamplingDecision::Drop, state);
+        }
+        if parent_span.is_remote() && !self.admits(true) {
+            return follow(SamplingDecision::Drop, without_threshold(state));
+        }
+        follow(SamplingDecision::RecordAndSample, state)
     }
 }
 
-fn follow(is_sampled: bool, trace_state: TraceState) -> SamplingResult {
-    let decision = if is_sampled { SamplingDecision::RecordAndSample } else { SamplingDecision::Drop };
+fn follow(decision: SamplingDecision, trace_state: TraceState) -> SamplingResult {
     SamplingResult { decision, attributes: Vec::new(), trace_state }
+}
+
+/// Removes the sampling threshold, `th` of the member `ot`, from the trace state of a trace that was to be sampled and is
+/// refused ("`CompositeSampler`": a negative decision removes it). A service that is called would otherwise decide by the
+/// threshold, record its spans, and leave a gap where ours are missing. The other values of `ot` are kept.
+fn without_threshold(state: TraceState) -> TraceState {
+    const KEY: &str = "ot";
+    let Some(values) = state.get(KEY).filter(|values| values.contains("th:")) else { return state };
+    let kept: Vec<_> = values.split(';').filter(|value| !value.starts_with("th:")).collect();
+    let changed = if kept.is_empty() { state.delete(KEY) } else { state.insert(KEY, kept.join(";")) };
+    changed.unwrap_or(state)
 }
 
 #[cfg(test)]
 mod tests {
+    use opentelemetry_sdk::trace::Sampler;
+
     use super::super::export::QueueLimits;
     use super::*;
 
@@ -128,6 +147,68 @@ mod tests {
             assert_eq!(admitted(1, spans as usize * 10, false), expected, "{spans}0 bytes");
         }
         assert_eq!((admitted(1, 599, false), admitted(1, 699, false)), ((true, true), (true, false)));
+    }
+
+    /// Asks for a span below `parent`, whose trace state is `state`. Returns the decision and the new trace state.
+    fn decided(load: LoadShedder, is_remote: bool, is_sampled: bool, state: &str) -> (SamplingDecision, String) {
+        use opentelemetry::trace::{SpanContext, SpanId, TraceFlags};
+
+        let sampler = WholeTraceSampler::new(Box::new(Sampler::AlwaysOn), Some(Arc::new(load)));
+        let (trace_id, flags) = (TraceId::from(1), TraceFlags::default().with_sampled(is_sampled));
+        let state = state.parse().expect("a trace state");
+        let parent = SpanContext::new(trace_id, SpanId::from(2), flags, is_remote, state);
+        let parent = Context::new().with_remote_span_context(parent);
+        let result = sampler.should_sample(Some(&parent), trace_id, "s", &SpanKind::Server, &[], &[]);
+        (result.decision, result.trace_state.header())
+    }
+
+    /// "`CompositeSampler`", and "`TraceState` Handling" for the other values.
+    #[test]
+    fn a_refused_trace_has_no_sampling_threshold() {
+        for (state, refused) in [
+            ("", ""),
+            ("a=1", "a=1"),
+            ("ot=th:0", ""),
+            ("a=1,ot=th:c;rv:6e6d1a75832a2f,b=2", "ot=rv:6e6d1a75832a2f,a=1,b=2"),
+            ("ot=rv:6e6d1a75832a2f;th:8,a=1", "ot=rv:6e6d1a75832a2f,a=1"),
+            ("a=th:1,ot=rv:6e6d1a75832a2f", "a=th:1,ot=rv:6e6d1a75832a2f"),
+        ] {
+            let refused = (SamplingDecision::Drop, refused.to_owned());
+            assert_eq!(decided(shedder(70, 80, false), true, true, state), refused, "{state}");
+            // Whoever follows a decision does not change the state.
+            let followed = |decision| (decision, state.to_owned());
+            let (sampled, dropped) = (followed(SamplingDecision::RecordAndSample), followed(SamplingDecision::Drop));
+            assert_eq!(decided(shedder(69, 80, false), true, true, state), sampled);
+            assert_eq!(decided(shedder(70, 80, false), false, true, state), sampled);
+            assert_eq!(decided(shedder(70, 80, false), true, false, state), dropped);
+        }
+    }
+
+    /// A sampler of the application may set one.
+    #[test]
+    fn a_trace_that_is_not_started_has_no_sampling_threshold() {
+        #[derive(Debug, Clone)]
+        struct Half;
+
+        impl ShouldSample for Half {
+            fn should_sample(
+                &self,
+                _: Option<&Context>,
+                _: TraceId,
+                _: &str,
+                _: &SpanKind,
+                _: &[KeyValue],
+                _: &[Link],
+            ) -> SamplingResult {
+                follow(SamplingDecision::RecordAndSample, "ot=th:8".parse().expect("a trace state"))
+            }
+        }
+
+        for (spans, expected) in [(59, "ot=th:8"), (60, "")] {
+            let sampler = WholeTraceSampler::new(Box::new(Half), Some(Arc::new(shedder(spans, 80, false))));
+            let result = sampler.should_sample(None, TraceId::from(1), "s", &SpanKind::Server, &[], &[]);
+            assert_eq!(result.trace_state.header(), expected);
+        }
     }
 
     #[test]
