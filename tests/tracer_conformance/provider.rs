@@ -124,6 +124,29 @@ on_both! {
         assert!(kept.take().is_empty());
     }
 
+    /// "Shutdown": "SDKs SHOULD return a valid no-op Tracer", whose spans have the span context of their parent. Those of
+    /// the SDK have none.
+    fn after_the_shutdown_the_context_of_the_parent_is_propagated(builder, kept, ours) {
+        let provider = builder.build();
+        let tracer = provider.tracer("t");
+        let local = Context::new().with_span(tracer.start("before"));
+        provider.shutdown().expect("the first shutdown succeeds");
+        let remote = below(context(7, 8, TraceFlags::new(0x03), true, "a=1"));
+        for parent in [&local, &remote] {
+            for tracer in [&tracer, &provider.tracer("u")] {
+                let span = tracer.start_with_context("after", parent);
+                let expected = if ours { parent.span().span_context().clone() } else { SpanContext::NONE };
+                assert_eq!((span.span_context(), span.is_recording()), (&expected, false));
+                let suppressed = tracer.start_with_context("after", &parent.with_telemetry_suppressed());
+                assert!(!suppressed.span_context().is_valid());
+            }
+        }
+        let invalid = below(context(0, 8, TraceFlags::SAMPLED, true, "a=1"));
+        assert_eq!(tracer.start_with_context("after", &invalid).span_context(), &SpanContext::NONE);
+        drop(local);
+        drop(kept.take());
+    }
+
     /// Dropping the provider and all of its tracers and spans shuts it down.
     fn a_provider_that_is_dropped_is_shut_down(builder, kept, ours) {
         let provider = builder.build();

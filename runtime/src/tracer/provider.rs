@@ -22,6 +22,7 @@ use crate::context::encoder::Encoder;
 use crate::context::local;
 use crate::context::snapshot::Snapshot;
 use crate::encoding::{Role, ScopeId};
+use crate::span::tracer::is_own_span;
 use crate::tags::draft::Draft;
 
 /// An implementation of OpenTelemetry's `TracerProvider` that encodes spans for export while they are recorded.
@@ -47,6 +48,8 @@ use crate::tags::draft::Draft;
 ///   there ends after all of them have been called.
 /// - Spans of at most 4,096 instrumentation scopes are told apart. Those of tracers with further ones have a scope that
 ///   is named `(other)`.
+/// - After the shutdown, a span has the span context of its parent, as that of a no-op tracer has ("Shutdown"), so that
+///   the context is still propagated; the SDK's has none.
 /// - `telemetry.sdk.*` of the resource names Throughline.
 ///
 /// Cloning is cheap; all clones refer to the same provider. It is shut down when the last clone and the last of its
@@ -199,6 +202,17 @@ fn without_span(context: &Context) -> Context {
     Snapshot::from_context(context).without_span().to_context()
 }
 
+/// The span context of a span of OpenTelemetry's API where nothing may be recorded. After a shutdown, it is that of the
+/// parent, as a no-op tracer returns it ("Shutdown", "Behavior of the API in the absence of an installed SDK"), so that
+/// services that are called then still continue the trace. Our own functions leave the parent's context current.
+#[cold]
+fn passed_through(parent: &Context) -> SpanContext {
+    let above = parent.span();
+    let above = above.span_context();
+    let is_passed = above.is_valid() && !parent.is_telemetry_suppressed() && !is_own_span();
+    if is_passed { above.clone() } else { SpanContext::NONE }
+}
+
 /// The IDs of a span, and whether it is recorded.
 struct Identity {
     context: SpanContext,
@@ -215,7 +229,7 @@ impl Provider {
         let links = builder.links.take();
         let linked = links.as_deref().unwrap_or_default();
         let Some(identity) = self.identity(parent, &builder.name, &kind, &attributes, linked) else {
-            return Span::unrecorded(SpanContext::NONE);
+            return Span::unrecorded(passed_through(parent));
         };
         if !identity.is_recording {
             return Span::unrecorded(identity.context);

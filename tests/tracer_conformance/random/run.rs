@@ -193,6 +193,7 @@ struct Running<'a, T> {
     spans: Vec<(Context, TraceFlags)>,
     /// The spans that were dropped before they were ended, so that their end times differ.
     dropped: Vec<SpanId>,
+    is_shut_down: bool,
 }
 
 impl<'a, T> Running<'a, T>
@@ -201,14 +202,17 @@ where
     T::Span: Send + Sync + 'static,
 {
     fn new(provider: &impl ApiProvider<Tracer = T>, log: &'a Log) -> Self {
-        Self { tracer: provider.tracer("random"), log, spans: Vec::new(), dropped: Vec::new() }
+        Self { tracer: provider.tracer("random"), log, spans: Vec::new(), dropped: Vec::new(), is_shut_down: false }
     }
 
     fn run(mut self, steps: &[(bool, Step)], flush: &dyn Fn(), shut_down: &dyn Fn(), is_ours: bool) -> Ran {
         for (elsewhere, step) in steps {
             match step {
                 Step::Flush => flush(),
-                Step::ShutDown => shut_down(),
+                Step::ShutDown => {
+                    shut_down();
+                    self.is_shut_down = true;
+                }
                 step if *elsewhere => thread::scope(|scope| {
                     let running = &mut self;
                     scope.spawn(move || running.step(step, is_ours)).join().expect("no panic");
@@ -283,6 +287,14 @@ where
             self.tracer.build_with_context(builder, &below)
         };
         let context = span.span_context().clone();
+        let is_passed = self.is_shut_down && is_valid && !below.is_telemetry_suppressed();
+        // After the shutdown, the SDK's spans do not have the span context of their parent.
+        if is_passed && !is_ours {
+            let passed = with_flags(below.span().span_context(), flags);
+            self.log.lock().expect("no panic").contexts.push((passed.clone(), span.is_recording()));
+            self.spans.push((super::super::below(passed), flags));
+            return;
+        }
         // The SDK's spans that are dropped have no flags.
         let inherited = if is_valid && context.is_valid() { flags } else { TraceFlags::default() };
         let flags = inherited.with_sampled(context.is_sampled());

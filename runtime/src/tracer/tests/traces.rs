@@ -164,6 +164,33 @@ fn nothing_is_recorded_if_suppressed_or_after_a_shutdown() {
     assert_eq!(names(&kept, &provider), [["before"]], "it is up to the sink to reject it");
 }
 
+/// The span context of the parent is propagated, whether or not the sampler needs the attributes first. No span is opened,
+/// so the parent is still the current span.
+#[test]
+fn after_a_shutdown_our_own_functions_leave_the_context_as_it_is() {
+    use crate::context::data;
+    use crate::span::tracer::of;
+
+    let plain: fn(TracerProviderBuilder) -> TracerProviderBuilder = |builder| builder;
+    for configure in [plain, |builder| builder.with_sampler(Sampler::AlwaysOn)] {
+        let (provider, kept) = provider(configure);
+        let context = data::edit(&Context::new(), |data| data.source = Some(of(&provider)));
+        let before = context.with_span(provider.tracer("tests").start("before"));
+        provider.shutdown().expect("the first shutdown succeeds");
+        let _current = before.clone().attach();
+        crate::in_span("after", || {
+            crate::record("key", 1);
+            Context::map_current(|context| {
+                assert_eq!(context.span().span_context(), before.span().span_context());
+                assert!(context.span().is_recording(), "`before` is the current span");
+            });
+        });
+        before.span().end();
+        let data = only(&provider, &kept);
+        assert_eq!((&*data.name, data.attributes.len()), ("before", 1));
+    }
+}
+
 /// A sink that is slow to take the first spans, unless `go_on` is sent.
 struct Slow {
     kept: Kept,
