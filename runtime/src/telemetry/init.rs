@@ -204,9 +204,11 @@ fn provider(
     let mut provider = TracerProvider::builder()
         .with_resource(resource)
         .with_span_limits(config.limits.span)
-        .with_value_length(config.limits.attribute_value_length)
         .with_id_generator(RequestIdGenerator::wrap(ProcessIdGenerator::new()))
         .with_root_sampler(WholeTraceSampler::new(root.sampler, load), root.by_attributes);
+    if let Some(characters) = config.limits.attribute_value_length {
+        provider = provider.with_max_attribute_value_length(characters);
+    }
     if let Some(Export { sink, .. }) = export {
         provider = provider.with_sink(Arc::new(sink));
     }

@@ -165,8 +165,11 @@ impl TracerProviderBuilder {
             .with_max_attributes_per_link(limits.max_attributes_per_link)
     }
 
-    pub(crate) fn with_value_length(mut self, characters: Option<usize>) -> Self {
-        self.limits.value_length = characters;
+    /// Sets the maximum number of characters of a string value, also within an array, of the attributes of spans, events
+    /// and links; unlimited by default. Longer values are truncated, following the common specification, section
+    /// "Attribute Limits". Tags are truncated to [`MAX_TEXT_BYTES`](crate::MAX_TEXT_BYTES) in any case.
+    pub fn with_max_attribute_value_length(mut self, characters: u32) -> Self {
+        self.limits.value_length = Some(characters as usize);
         self
     }
 

@@ -9,7 +9,7 @@ pub(crate) struct Limits {
     /// The limits that the SDK enforces.
     pub(crate) span: SpanLimits,
     /// The maximum number of characters of a string value, for which the SDK has no limit.
-    pub(crate) attribute_value_length: Option<usize>,
+    pub(crate) attribute_value_length: Option<u32>,
 }
 
 impl Limits {
@@ -29,6 +29,6 @@ impl Limits {
         }
         let of_spans = env.limit("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT")?;
         let of_any = env.limit("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT")?;
-        Ok(Self { span, attribute_value_length: of_spans.or(of_any).map(|limit| limit as usize) })
+        Ok(Self { span, attribute_value_length: of_spans.or(of_any) })
     }
 }

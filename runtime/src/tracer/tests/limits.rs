@@ -13,7 +13,7 @@ fn what_exceeds_a_limit_is_counted() {
         max_attributes_per_event: 1,
         max_attributes_per_link: 0,
     };
-    let (provider, kept) = provider(|builder| builder.with_span_limits(limits).with_value_length(Some(3)));
+    let (provider, kept) = provider(|builder| builder.with_span_limits(limits).with_max_attribute_value_length(3));
     let mut span = provider.tracer("tests").start("span");
     for (key, value) in [("a", "äöüß"), ("b", "b"), ("c", "c"), ("b", "last")] {
         span.set_attribute(KeyValue::new(key, value));
@@ -55,7 +55,7 @@ fn described(provider: &TracerProvider, parent: &Context) {
 fn attributes_of_every_source_are_truncated() {
     use crate::context::extensions::ContextExt as _;
 
-    let (provider, kept) = provider(|builder| builder.with_value_length(Some(4)));
+    let (provider, kept) = provider(|builder| builder.with_max_attribute_value_length(4));
     let tagged = Context::new().with_tags([KeyValue::new("tenant", "äöüßäöü")]);
     described(&provider, &tagged);
     drop(provider.tracer("tests").start_with_context("theirs", &tagged));
@@ -78,7 +78,7 @@ fn tags_in_scope_are_only_truncated_on_spans() {
     use opentelemetry::baggage::BaggageExt as _;
 
     const TENANT: &str = "acme corporation";
-    let (provider, kept) = provider(|builder| builder.with_value_length(Some(4)));
+    let (provider, kept) = provider(|builder| builder.with_max_attribute_value_length(4));
     let context = data::edit(&Context::new(), |data| data.source = Some(of(&provider)));
     let _attached = context.with_baggage([KeyValue::new("tenant", TENANT)]).attach();
     let list = Value::Array(Array::String(vec!["first".into(), "second".into()]));
