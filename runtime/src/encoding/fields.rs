@@ -331,7 +331,7 @@ impl Limits {
 }
 
 /// Keeps only the last attribute of each key, and none with an empty key.
-fn make_unique(attributes: &mut Vec<KeyValue>) {
+pub(crate) fn make_unique(attributes: &mut Vec<KeyValue>) {
     /// Up to this number, a quadratic search beats a hash set.
     const FEW: usize = 32;
 

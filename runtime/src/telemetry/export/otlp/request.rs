@@ -5,13 +5,15 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use opentelemetry::InstrumentationScope;
+use opentelemetry_proto::tonic::common::v1::InstrumentationScope as ProtoScope;
 use opentelemetry_proto::tonic::resource::v1::Resource as ProtoResource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans};
-use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
+use opentelemetry_proto::transform::common::tonic::{Attributes, ResourceAttributesWithSchema};
 use opentelemetry_sdk::Resource;
 use prost::Message as _;
 use tonic::codegen::Bytes;
 
+use crate::encoding::fields::make_unique;
 use crate::encoding::wire::{delimited_len, put_varint};
 use crate::tracer::encoded::{QueuedSpans, ScopeId, Scopes, frames};
 
@@ -106,7 +108,11 @@ impl Envelope {
             let known = scopes.get(id);
             let unknown = InstrumentationScope::default();
             let scope = known.as_deref().unwrap_or(&unknown);
-            let before = ScopeSpans { scope: Some((scope, None).into()), ..ScopeSpans::default() };
+            // "The exported attribute collections contain only unique keys", which a scope does not enforce.
+            let mut attributes = scope.attributes().cloned().collect();
+            make_unique(&mut attributes);
+            let message = ProtoScope { attributes: Attributes::from(attributes).0, ..(scope, None).into() };
+            let before = ScopeSpans { scope: Some(message), ..ScopeSpans::default() };
             let schema_url = scope.schema_url().unwrap_or_default().to_owned();
             let after = ScopeSpans { schema_url, ..ScopeSpans::default() };
             Rc::new(Shell { before: before.encode_to_vec(), after: after.encode_to_vec() })
@@ -374,6 +380,25 @@ mod tests {
             .collect();
         assert_eq!(scopes, [("a".to_owned(), "1346".to_owned()), ("b".to_owned(), "25".to_owned())]);
         assert_eq!((request.spans, message.resource_spans.len()), (6, 1));
+    }
+
+    /// "Attribute Collections".
+    #[test]
+    fn the_attributes_of_a_scope_have_unique_keys() {
+        use opentelemetry::KeyValue;
+
+        let (envelope, known) = (envelope(), Scopes::default());
+        let attributes = [("a", 1), ("b", 2), ("", 3), ("a", 4)].map(|(key, value)| KeyValue::new(key, value));
+        let id = known.id(&InstrumentationScope::builder("lib").with_attributes(attributes).build());
+        let mut frame = Vec::new();
+        put_bytes(&mut frame, SPANS, b"");
+        let spans = QueuedSpans { first_scope: id, ..QueuedSpans::complete(0, 1, frame.into()) };
+        let message = message(&Request::new(&envelope, vec![spans], &known), &envelope);
+        let scope = message.resource_spans[0].scope_spans[0].scope.as_ref().expect("a scope");
+        let keys: Vec<_> =
+            scope.attributes.iter().map(|attribute| (&*attribute.key, attribute.value.clone())).collect();
+        let int = |value| Some(opentelemetry::Value::I64(value).into());
+        assert_eq!(keys, [("b", int(2)), ("a", int(4))]);
     }
 
     #[test]
