@@ -137,6 +137,46 @@ async fn the_backoff_doubles_and_both_it_and_a_requested_delay_are_bounded() {
     assert!(waits.len() == expected.len() && waits.iter().zip(expected).all(is_expected), "{waits:?}");
 }
 
+/// "Endpoint URLs for OTLP/HTTP".
+#[tokio::test]
+async fn a_request_has_the_path_of_the_endpoint() {
+    const ALL: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+    const TRACES: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+
+    for (variable, path, expected) in [
+        (ALL, "", "/v1/traces"),
+        (ALL, "/", "/v1/traces"),
+        (ALL, "/mycollector/", "/mycollector/v1/traces"),
+        (ALL, "/my%20collector?key=/a", "/my%20collector/v1/traces?key=/a"),
+        (TRACES, "", "/"),
+        (TRACES, "/v1/traces/", "/v1/traces/"),
+        (TRACES, "/own?key=a", "/own?key=a"),
+    ] {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let endpoint = format!("http://{}{path}", listener.local_addr().expect("a bound socket"));
+        let get = |name: &str| match name {
+            "OTEL_EXPORTER_OTLP_PROTOCOL" => Some("http/protobuf".to_owned()),
+            name => (name == variable).then(|| endpoint.clone()),
+        };
+        let config = Config::from_env(&Env::new(&get)).expect("a valid configuration");
+        let otlp = config.exporter.otlp().expect("a valid configuration");
+        let exporter = OtlpExporter::new(otlp, &Resource::builder_empty().build());
+        let exporter = exporter.unwrap_or_else(|error| panic!("{error}"));
+        let scopes = Scopes::default();
+        let received = async {
+            let (mut stream, _) = listener.accept().await.expect("an attempt");
+            let mut head = [0; 1 << 10];
+            let len = stream.read(&mut head).await.expect("a request");
+            String::from_utf8_lossy(&head[..len]).lines().next().map(str::to_owned)
+        };
+        let line = tokio::select! {
+            () = exporter.export(gzip::tests::batch(&scopes), &|_| {}) => panic!("it was not accepted"),
+            line = received => line,
+        };
+        assert_eq!(line, Some(format!("POST {expected} HTTP/1.1")), "{variable} {path}");
+    }
+}
+
 /// Messages are for humans.
 #[test]
 fn the_message_of_a_status_is_not_interpreted() {
