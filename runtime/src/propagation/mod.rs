@@ -36,6 +36,7 @@ use crate::tags::set::without;
 mod b3;
 mod baggage;
 mod carrier;
+mod environment;
 mod jaeger;
 mod pairs;
 pub(crate) mod trace_state;
@@ -45,6 +46,7 @@ pub(crate) mod without_span;
 
 pub use baggage::{BaggageTag, SendBaggage, TagType};
 pub use carrier::Carrier;
+pub use environment::{Environment, EnvironmentMut};
 pub use pairs::{Pairs, PairsMut, extract_with, inject_with};
 
 /// A propagation format.

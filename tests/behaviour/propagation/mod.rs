@@ -4,6 +4,7 @@ mod b3;
 mod baggage;
 mod carriers;
 mod composite;
+mod environment;
 mod jaeger;
 mod traceparent;
 mod tracestate;
