@@ -13,7 +13,8 @@ use crate::redact::error_text::{self, Chain};
 use crate::span::outcome::exception;
 use crate::tags::value::{DebugValue, DisplayValue, TagValue, within_bounds};
 
-/// Sets an attribute on the current span, for values that become known while the span is open.
+/// Sets an attribute on the current span, for values that become known while the span is open. What is known when the
+/// span starts is better set then, as a tag, because samplers see no later attributes.
 ///
 /// The current span is that of OpenTelemetry's `Context`, whichever library started it. If there is none, or if it is
 /// not recorded, this does nothing, and `value` is not converted. The attribute applies to this span only; for one

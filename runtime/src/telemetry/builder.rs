@@ -108,7 +108,20 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Looks up variables with `get` instead of in the process environment, for configuration files and tests.
+    /// Looks up variables with `get` instead of in the process environment, for configuration files and tests, and for
+    /// the settings that have no method of their own, such as limits, headers and timeouts:
+    ///
+    /// ```
+    /// # fn main() -> Result<(), throughline::telemetry::InitError> {
+    /// let telemetry = throughline::telemetry::builder()
+    ///     .variables(|name| match name {
+    ///         "OTEL_SPAN_EVENT_COUNT_LIMIT" => Some("1000".to_owned()),
+    ///         other => std::env::var(other).ok(),
+    ///     })
+    ///     .init()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn variables(mut self, get: impl Fn(&str) -> Option<String> + 'static) -> Self {
         self.variables = Box::new(get);
         self
