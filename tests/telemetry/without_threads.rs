@@ -1,4 +1,4 @@
-//! The system has no more threads.
+//! The system has no more threads; see `NoThreads` for the variables.
 
 use std::pin::pin;
 
@@ -11,6 +11,7 @@ use crate::process::alone;
 use crate::support::{Kept, run, trace};
 
 alone! {
+    with ["MALLOC_ARENA_MAX" = "1", "RUST_MIN_STACK" = "67108864"]
     fn a_shutdown_waits_for_jobs() {
         let kept = Kept::start();
         let telemetry = kept.builder().init().expect("a valid configuration");
@@ -29,6 +30,7 @@ alone! {
 }
 
 alone! {
+    with ["MALLOC_ARENA_MAX" = "1", "RUST_MIN_STACK" = "67108864"]
     fn a_shutdown_observes_its_timeout() {
         let kept = Kept::start();
         let telemetry = kept.builder().init().expect("a valid configuration");
@@ -47,6 +49,7 @@ alone! {
 }
 
 alone! {
+    with ["MALLOC_ARENA_MAX" = "1", "RUST_MIN_STACK" = "67108864"]
     fn the_name_of_the_collector_is_resolved() {
         for protocol in [Protocol::HttpProtobuf, Protocol::Grpc] {
             let kept = Kept::start();
