@@ -5,6 +5,16 @@
 #[doc = include_str!("../../docs/from-tracing.md")]
 struct FromTracing;
 
+/// So is that of the page for users of fastrace.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/from-fastrace.md")]
+struct FromFastrace;
+
+/// And of the page for users of OpenTelemetry's API.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/from-opentelemetry.md")]
+struct FromOpenTelemetry;
+
 /// So is that of the page on the gate.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/gate.md")]
