@@ -1,4 +1,4 @@
-//! Functions that return `impl Trait`, and are still to be written: `fn rows() -> impl Debug { todo!() }`.
+//! Functions that return `impl Trait`, and are still to be written: `fn rows() -> impl Debug { unreachable!() }`.
 //!
 //! If nothing determines the type of the result, the compiler falls back to `()`, or in edition 2024 to `!`. It does so
 //! after it has checked everything else, and inspecting the result requires its type before that.
@@ -53,19 +53,19 @@ mod tests {
     #[test]
     fn the_type_is_unknown_if_nothing_is_returned() {
         for (text, expected) in [
-            ("fn f() -> impl Debug { todo!() }", true),
-            ("fn f(n: u8) -> impl Debug { log(n); std::unimplemented!(\"later\"); }", true),
+            ("fn f() -> impl Debug { unreachable!() }", true),
+            ("fn f(n: u8) -> impl Debug { log(n); std::panic!(\"later\"); }", true),
             ("async fn f() -> Vec<impl Debug> { let n = panic!(); }", true),
             ("fn f() -> impl Debug { loop { g(); } }", true),
             ("fn f() -> impl Debug { loop { break 1; } }", false),
-            ("fn f(n: u8) -> impl Debug { if n == 0 { return 1; } todo!() }", false),
-            ("fn f(n: u8) -> Result<impl Debug, E> { g(n)?; todo!() }", false),
-            ("fn f() -> impl Debug { if g() { 1 } else { todo!() } }", false),
+            ("fn f(n: u8) -> impl Debug { if n == 0 { return 1; } unreachable!() }", false),
+            ("fn f(n: u8) -> Result<impl Debug, E> { g(n)?; unreachable!() }", false),
+            ("fn f() -> impl Debug { if g() { 1 } else { unreachable!() } }", false),
             ("fn f() -> impl Debug { format!() }", false),
             ("fn f() -> impl Debug {}", false),
-            ("fn f() -> u8 { todo!() }", false),
-            ("fn f() -> ! { todo!() }", false),
-            ("fn f() { todo!() }", false),
+            ("fn f() -> u8 { unreachable!() }", false),
+            ("fn f() -> ! { unreachable!() }", false),
+            ("fn f() { unreachable!() }", false),
         ] {
             assert_eq!(is_unwritten(&ItemFn::parse(text.parse().unwrap()).unwrap()), expected, "{text}");
         }
