@@ -34,7 +34,7 @@ pub(super) use self::observed::{GRPC_STATUS, Observed};
 use super::hints::{Doubt, doubt};
 #[cfg(feature = "otlp-tls")]
 use super::tls::Tls;
-use super::{Attempt, AttemptError, Failure, TOO_LARGE, USER_AGENT, chain, connect_timeout, no_response};
+use super::{Attempt, AttemptError, Failure, Suspicion, TOO_LARGE, USER_AGENT, chain, connect_timeout};
 use crate::telemetry::config::{ConfigError, OtlpConfig};
 
 const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
@@ -149,7 +149,7 @@ impl Grpc {
             Ok(Err(status)) => status,
             Err(_) => {
                 self.reconnect();
-                return Err(Failure::retryable(no_response(self.timeout)).into());
+                return Err(Failure::timed_out(self.timeout).into());
             }
         };
         let Some(transport_error) = status.source() else { return Err(classify(&status, &observed)) };
@@ -185,7 +185,7 @@ pub(super) fn classify(status: &Status, observed: &Observed) -> AttemptError {
         // Not retryable without `RetryInfo`, according to the specification. Not a sign of a message that is too large
         // either: servers also return it for other reasons.
         Code::ResourceExhausted => match retry_info(status) {
-            Some(info) => Failure::Retryable { reason, retry_after: info.retry_delay, may_be_too_large: false },
+            Some(info) => Failure::Retryable { reason, retry_after: info.retry_delay, suspicion: None },
             None => Failure::Permanent(reason),
         },
         Code::Cancelled
@@ -194,9 +194,9 @@ pub(super) fn classify(status: &Status, observed: &Observed) -> AttemptError {
         | Code::OutOfRange
         | Code::Unavailable
         | Code::DataLoss => {
-            let may_be_too_large = status.code() == Code::OutOfRange;
+            let suspicion = (status.code() == Code::OutOfRange).then_some(Suspicion::Limit);
             let retry_after = retry_info(status).and_then(|info| info.retry_delay);
-            Failure::Retryable { reason, retry_after, may_be_too_large }
+            Failure::Retryable { reason, retry_after, suspicion }
         }
         _ => Failure::Permanent(reason),
     };

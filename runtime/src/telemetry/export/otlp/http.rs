@@ -16,7 +16,7 @@ use super::gzip;
 use super::hints::{Doubt, doubt};
 #[cfg(feature = "otlp-tls")]
 use super::tls::{self, Tls};
-use super::{Attempt, AttemptError, Failure, TOO_LARGE, USER_AGENT, chain, connect_timeout, no_response};
+use super::{Attempt, AttemptError, Failure, TOO_LARGE, USER_AGENT, chain, connect_timeout};
 use crate::guard::panics::caught;
 use crate::telemetry::config::{ConfigError, OtlpConfig};
 use crate::telemetry::diagnostics::{self, Warning};
@@ -93,7 +93,7 @@ impl Http {
             Ok(response) => response,
             Err(error) => {
                 if error.is_timeout() && !error.is_connect() {
-                    return Err(Failure::retryable(no_response(self.timeout)).into());
+                    return Err(Failure::timed_out(self.timeout).into());
                 }
                 let doubt = if error.is_timeout() { None } else { doubt(&error, !error.is_connect()) };
                 // Without the URL, which is already in the warning and may contain a password.
@@ -122,7 +122,7 @@ impl Http {
             429 | 502 | 503 | 504 => {
                 let value = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
                 let retry_after = value.and_then(|value| retry_after(value.trim(), SystemTime::now()));
-                Err(Failure::Retryable { reason, retry_after, may_be_too_large: false }.into())
+                Err(Failure::Retryable { reason, retry_after, suspicion: None }.into())
             }
             413 => Err(Failure::TooLarge(reason).into()),
             status => {

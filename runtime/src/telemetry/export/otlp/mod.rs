@@ -69,8 +69,8 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(30);
 /// are refused as well.
 const MAX_SINGLE_SPANS: usize = 8;
 
-/// After this number of `OUT_OF_RANGE` responses to a request, it is split.
-const MAX_OUT_OF_RANGE: u32 = 3;
+/// After this number of consecutive attempts that suggest that a request is too large, it is split.
+const MAX_SUSPICIONS: u32 = 3;
 
 /// Exports to one collector.
 pub(crate) struct OtlpExporter {
@@ -115,21 +115,29 @@ impl Transport {
 #[derive(Debug)]
 enum Failure {
     /// A retry may succeed, possibly after a delay that the collector has requested.
-    Retryable {
-        reason: String,
-        retry_after: Option<Duration>,
-        /// Whether a request with fewer spans may succeed.
-        may_be_too_large: bool,
-    },
+    Retryable { reason: String, retry_after: Option<Duration>, suspicion: Option<Suspicion> },
     /// A request with fewer spans may succeed.
     TooLarge(String),
     /// A retry would fail again.
     Permanent(String),
 }
 
+/// Why a request with fewer spans may succeed.
+#[derive(Debug, Clone, Copy)]
+enum Suspicion {
+    /// The request may exceed a limit of the server.
+    Limit,
+    /// Sending and storing it may take longer than the timeout.
+    Time,
+}
+
 impl Failure {
     fn retryable(reason: String) -> Self {
-        Self::Retryable { reason, retry_after: None, may_be_too_large: false }
+        Self::Retryable { reason, retry_after: None, suspicion: None }
+    }
+
+    fn timed_out(timeout: Duration) -> Self {
+        Self::Retryable { reason: no_response(timeout), retry_after: None, suspicion: Some(Suspicion::Time) }
     }
 
     fn reason_mut(&mut self) -> &mut String {
@@ -272,7 +280,7 @@ impl OtlpExporter {
     /// Sends a request until it succeeds or fails permanently.
     async fn send_with_retries(&self, request: &Request) -> Attempt<Failure> {
         let mut backoff = INITIAL_BACKOFF;
-        let mut out_of_range = 0;
+        let mut suspicions = 0;
         // Encoded and compressed once for all attempts.
         let mut body = request.body(&self.envelope);
         if self.gzip {
@@ -301,9 +309,14 @@ impl OtlpExporter {
             if !self.is_collector.get() {
                 reason.push_str(self.hints.proxy());
             }
-            let Failure::Retryable { reason, retry_after, may_be_too_large } = failure else { return Err(failure) };
-            out_of_range = if may_be_too_large { out_of_range + 1 } else { 0 };
-            if out_of_range == MAX_OUT_OF_RANGE && request.can_be_too_large() {
+            let Failure::Retryable { reason, retry_after, suspicion } = failure else { return Err(failure) };
+            suspicions = if suspicion.is_some() { suspicions + 1 } else { 0 };
+            let may_be_too_large = match suspicion {
+                Some(Suspicion::Limit) => request.can_be_too_large(),
+                Some(Suspicion::Time) => request.can_take_too_long(),
+                None => false,
+            };
+            if may_be_too_large && suspicions >= MAX_SUSPICIONS {
                 return Err(Failure::TooLarge(reason));
             }
             self.set_last_error(reason);

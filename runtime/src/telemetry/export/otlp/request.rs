@@ -25,6 +25,9 @@ const MAX_BYTES: usize = (4 << 20) - (64 << 10);
 /// specification recommends for clients and servers.
 const MAX_SINGLE_BYTES: usize = 64 << 20;
 
+/// A request of up to this size is not split because of timeouts.
+const MAX_UNSPLIT_BYTES: usize = 8 << 10;
+
 /// The maximum length of the tag and the length prefix of a nested message.
 const FRAME: usize = 6;
 
@@ -208,6 +211,12 @@ impl Request {
     /// collectors accept.
     pub(super) fn can_be_too_large(&self) -> bool {
         self.spans > 1 || self.bytes > MAX_BYTES
+    }
+
+    /// Whether a request that has timed out may be split. Small ones are not: a collector that does not respond at all
+    /// would get one span at a time for a while when it responds again.
+    pub(super) fn can_take_too_long(&self) -> bool {
+        self.spans > 1 && self.bytes > MAX_UNSPLIT_BYTES
     }
 
     /// Whether the request is larger than any collector has to accept.

@@ -137,6 +137,41 @@ async fn the_backoff_doubles_and_both_it_and_a_requested_delay_are_bounded() {
     assert!(waits.len() == expected.len() && waits.iter().zip(expected).all(is_expected), "{waits:?}");
 }
 
+/// Over a slow network, a large request would time out forever, and everything behind it would never be sent.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_times_out_is_split() {
+    const LENGTH: usize = 1_500;
+
+    for protocol in [Protocol::Grpc, Protocol::HttpProtobuf] {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let mut config = ExporterConfig::default();
+        let endpoint = format!("http://{}", listener.local_addr().expect("a bound socket"));
+        config.set_collector(endpoint, protocol).expect("a URL");
+        let otlp = config.otlp().expect("a valid configuration");
+        let exporter = OtlpExporter::new(otlp, &Resource::builder_empty().build());
+        let exporter = exporter.unwrap_or_else(|error| panic!("{error}"));
+        let scopes = Scopes::default();
+        let batch = Batch { spans: vec![spans(&[LENGTH; 8])], scopes: &scopes, max_spans: 10 };
+        let received = async {
+            let mut spans = Vec::new();
+            for _ in 0..8 {
+                let (mut stream, _) = listener.accept().await.expect("an attempt");
+                let mut request = Vec::new();
+                // Until the exporter gives up.
+                let _ = stream.read_to_end(&mut request).await;
+                spans.push(request.len() / LENGTH);
+            }
+            spans
+        };
+        let spans = tokio::select! {
+            () = exporter.export(batch, &|_| {}) => panic!("it was not accepted"),
+            spans = received => spans,
+        };
+        // Three spans, the most that half of the bytes have room for, are few enough to be retried as they are.
+        assert_eq!(spans, [8, 8, 8, 3, 3, 3, 3, 3], "{protocol:?}");
+    }
+}
+
 /// "Endpoint URLs for OTLP/HTTP".
 #[tokio::test]
 async fn a_request_has_the_path_of_the_endpoint() {
