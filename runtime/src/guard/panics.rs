@@ -7,21 +7,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// Returns the result of `f`, or `None` if it panics.
 #[inline]
 pub(crate) fn caught<R>(f: impl FnOnce() -> R) -> Option<R> {
-    let (mut f, mut returned) = (Some(f), None);
-    // Type-erased, so that there is one landing pad instead of one per caller.
-    run(&mut || {
-        if let Some(f) = f.take() {
-            returned = Some(f());
-        }
-    });
-    returned
-}
-
-#[inline(never)]
-fn run(f: &mut dyn FnMut()) {
     // Unwind safe: after a panic, the caller gets no result and nothing captured by `f` is used.
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
-        discard(payload);
+    match catch_unwind(AssertUnwindSafe(f)) {
+        Ok(returned) => Some(returned),
+        Err(payload) => {
+            discard(payload);
+            None
+        }
     }
 }
 
