@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use throughline::biz_tags;
+const VERSION: u32 = 3;
 #[derive(Debug)]
 struct Request {
     order_no: u64,
@@ -64,6 +65,7 @@ fn place(
                         &(req.order_no + 1),
                     ),
                 );
+            __tags.scope_value("version", &VERSION);
             __tags
                 .scope(
                     "address",

@@ -2,6 +2,8 @@ use std::net::IpAddr;
 
 use throughline::biz_tags;
 
+const VERSION: u32 = 3;
+
 #[derive(Debug)]
 struct Request {
     order_no: u64,
@@ -12,6 +14,7 @@ struct Request {
     tenant_id,
     order_no = req.order_no,
     "biz.next" = req.order_no + 1,
+    version = VERSION,
     %address,
     request = ?req,
     region = region else "eu",

@@ -44,8 +44,8 @@ fn statement(tag: &Tag, tags: &Ident, method: &str, item: &ItemFn, runtime: &Run
         Source::Expr(expr) => (operand(expr), TokenStream::new()),
     };
     let is_plain = tag.modifiers.is_empty() && tag.fallback.is_none() && matches!(tag.through, Through::Value);
-    if let (true, Source::Argument(_)) = (is_plain, &tag.source) {
-        // Naming an argument cannot panic, so it needs no closure, which would add code to every function.
+    if is_plain && is_infallible(&tag.source) {
+        // Nothing has to be caught, so it needs no closure, which would add code to every function.
         let at = Span::mixed_site().located_at(value.span());
         let method = Ident::new(if method == "add" { "add_value" } else { "scope_value" }, span);
         let value = quote_spanned!(at=> &#value);
@@ -88,6 +88,15 @@ fn statement(tag: &Tag, tags: &Ident, method: &str, item: &ItemFn, runtime: &Run
         quote_spanned!(span=> #runtime::Tag::new(#value))
     };
     quote_spanned!(span=> #cfgs #tags.#method(#key, || #new #calls);)
+}
+
+/// Whether the value is a variable, a constant or a literal, whose evaluation cannot panic. That of a field can, by
+/// `Deref`.
+fn is_infallible(source: &Source) -> bool {
+    match source {
+        Source::Argument(_) | Source::Expr(Expr::Path(_) | Expr::Lit(_)) => true,
+        Source::Expr(_) => false,
+    }
 }
 
 /// The conversion has the location of the user's value, so that errors refer to it.
