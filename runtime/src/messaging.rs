@@ -285,9 +285,12 @@ pub struct TraceHeaders {
 impl TraceHeaders {
     /// Returns the headers for `context`: [`Span::context`], for a message that is sent in a span.
     pub fn from_context(context: &Context) -> Self {
-        let propagator = propagation::get();
+        Self::written_by(propagation::get(), context)
+    }
+
+    fn written_by(propagator: Arc<Propagator>, context: &Context) -> Self {
         let mut pairs = Vec::new();
-        propagator.inject(context, &mut PairsMut(&mut pairs));
+        propagator.inject_into_message(context, &mut PairsMut(&mut pairs));
         Self { propagator, pairs, has_identity: context.span().span_context().is_valid() }
     }
 

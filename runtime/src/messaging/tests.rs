@@ -69,6 +69,29 @@ fn headers_of_a_previous_context_are_replaced() {
 }
 
 #[test]
+fn a_receiver_that_compares_names_with_regard_to_case_finds_b3() {
+    use crate::propagation::Format;
+
+    let parent = extract([("traceparent", VALUES[0])]);
+    let single = ("b3".to_owned(), "0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-1".to_owned());
+    let multi = ["x-b3-traceid", "x-b3-spanid", "x-b3-sampled"];
+    for (formats, is_single, others) in [
+        (vec![Format::B3Multi], true, &multi[..]),
+        (vec![Format::B3Multi, Format::B3], true, &multi),
+        (vec![Format::B3], true, &[]),
+        (vec![Format::TraceContext], false, &["traceparent"]),
+    ] {
+        let propagator = Arc::new(Propagator::new(formats.clone()));
+        let headers = TraceHeaders::written_by(Arc::clone(&propagator), &parent);
+        // A message that is forwarded loses all of them.
+        assert!(headers.pairs.iter().all(|(name, _)| propagator.fields().any(|field| field == name)));
+        let (found, left): (Vec<_>, Vec<_>) = headers.into_iter().partition(|(name, _)| name == "b3");
+        assert_eq!(found, Vec::from_iter(is_single.then(|| single.clone())), "{formats:?}");
+        assert_eq!(left.iter().map(|(name, _)| &**name).collect::<Vec<_>>(), others, "{formats:?}");
+    }
+}
+
+#[test]
 fn at_most_256_trace_headers_are_kept_and_others_do_not_count() {
     let is_found = |before: usize, name| {
         let headers = std::iter::repeat_n((name, VALUES[2]), before).chain([("traceparent", VALUES[0])]);

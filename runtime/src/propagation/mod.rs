@@ -58,6 +58,9 @@ pub enum Format {
     /// Injects Zipkin's single header, `b3`. Extracts both encodings.
     B3,
     /// Injects Zipkin's `x-b3-traceid`, `x-b3-spanid`, `x-b3-sampled` and `x-b3-flags`. Extracts both encodings.
+    ///
+    /// Into a message, the single header is injected as well: many messaging clients look for names as they are spelled,
+    /// and not every implementation spells these in lowercase.
     B3Multi,
     /// Jaeger's `uber-trace-id`.
     Jaeger,
@@ -135,6 +138,9 @@ impl FromStr for Format {
 pub struct Propagator {
     /// Sorted, without duplicates.
     formats: Vec<Format>,
+    /// The formats that are injected into messages, likewise. A receiver may compare names with regard to case, and that
+    /// of B3's single header has only one spelling.
+    of_messages: Vec<Format>,
     fields: Vec<String>,
     sent: Allowed,
     accepted: Allowed,
@@ -174,13 +180,18 @@ impl Propagator {
         let mut formats: Vec<_> = formats.into_iter().collect();
         formats.sort_unstable();
         formats.dedup();
+        let mut of_messages = formats.clone();
+        if formats.contains(&Format::B3Multi) && !formats.contains(&Format::B3) {
+            of_messages.push(Format::B3);
+            of_messages.sort_unstable();
+        }
         let mut fields: Vec<String> = Vec::new();
         for &field in formats.iter().flat_map(|format| format.fields()) {
             if !fields.iter().any(|known| known == field) {
                 fields.push(field.to_owned());
             }
         }
-        Self { formats, fields, sent: Allowed::All, accepted: Allowed::All, as_tags: Vec::new() }
+        Self { formats, of_messages, fields, sent: Allowed::All, accepted: Allowed::All, as_tags: Vec::new() }
     }
 
     /// Sends only the baggage members with these keys. By default, all are sent.
@@ -225,6 +236,12 @@ impl Propagator {
     #[track_caller]
     pub fn inject_filtered(&self, context: &Context, may_leave: &dyn Fn(&str) -> bool, into: &mut dyn Injector) {
         self.inject_as(&self.formats, context, may_leave, into);
+    }
+
+    /// Injects `context` into a message.
+    #[track_caller]
+    pub(crate) fn inject_into_message(&self, context: &Context, into: &mut dyn Injector) {
+        self.inject_as(&self.of_messages, context, &|_| true, into);
     }
 
     #[track_caller]
