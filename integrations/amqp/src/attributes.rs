@@ -18,12 +18,24 @@ pub(crate) fn destination<'a>(exchange: &'a str, routing_key: &'a str, queue: Op
     if name.is_empty() { Cow::Borrowed("amq.default") } else { name }
 }
 
-/// Whether the broker has generated the name of a queue. Such names have high cardinality: each client has its own.
+/// Whether the name of a queue was generated, by the broker or by Spring AMQP, where an answer may have to be sent to.
+/// Such names have high cardinality: each client has its own.
 pub(crate) fn is_temporary(queue: &str) -> bool {
-    ["amq.gen-", "amq.rabbitmq.reply-to"].iter().any(|prefix| queue.starts_with(prefix))
+    ["amq.gen-", "amq.rabbitmq.reply-to", "spring.gen-"].iter().any(|prefix| queue.starts_with(prefix))
+        || queue.rsplit_once(".anonymous.").is_some_and(|(_, id)| id.len() == 22 && id.bytes().all(is_base64))
+        || is_uuid(queue)
 }
 
-/// The attributes of a queue whose name the broker has generated.
+fn is_base64(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
+}
+
+fn is_uuid(name: &str) -> bool {
+    let groups = name.split('-').map(str::len);
+    groups.eq([8, 4, 4, 4, 12]) && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-'))
+}
+
+/// The attributes of a queue whose name was generated.
 pub(crate) fn temporary_marks() -> [KeyValue; 2] {
     [semconv::MESSAGING_DESTINATION_TEMPORARY, semconv::MESSAGING_DESTINATION_ANONYMOUS]
         .map(|key| KeyValue::new(key, true))

@@ -227,7 +227,14 @@ fn a_delivery_from_an_unnamed_queue_is_marked() {
     assert_eq!(marks(&|attributes| fanned_out.describe(attributes)), [false, false]);
     let from = |queue| Delivery::new(&fanned_out).queue(queue);
     assert_eq!(marks(&|attributes| from("amq.gen-Xa2").describe(attributes)), [true, true]);
-    assert_eq!(marks(&|attributes| from("billing").describe(attributes)), [false, false]);
+    let uuid = "6f1d9c2e-0a3b-4c5d-8e7f-9a0b1c2d3e4f";
+    for generated in ["spring.gen-9uXk2mQWTbSm1x3V5aZ7_A", "orders.anonymous.9uXk2mQWTbSm1x3V5aZ7-A", uuid] {
+        assert_eq!(marks(&|attributes| from(generated).describe(attributes)), [true, true], "{generated}");
+    }
+    let uppercase = uuid.to_uppercase();
+    for named in ["billing", "orders.anonymous.users", "orders.anonymous", "spring.orders", &uuid[1..], &uppercase] {
+        assert_eq!(marks(&|attributes| from(named).describe(attributes)), [false, false], "{named}");
+    }
     // With another exchange, the routing key is not the name of a queue.
     let topic = delivery("prices", "amq.gen-Xa2", false);
     assert_eq!(marks(&|attributes| topic.describe(attributes)), [false, false]);
