@@ -72,6 +72,12 @@ const PIECES: &[&str] = &[
     "x-b3-sampled: ",
     "x-b3-flags: ",
     "uber-trace-id: ",
+    "X-Amzn-Trace-Id: ",
+    "Root=1-0af76519-16cd43dd8448eb211c80319c",
+    "Root=",
+    "Parent=b7ad6b7169203331",
+    "Sampled=",
+    "?",
     "baggage: ",
     "{\"traceparent\":\"",
     "\"tracestate\":\"",
@@ -153,4 +159,4 @@ macro_rules! targets {
     };
 }
 
-targets! { traceparent tracestate baggage b3 b3multi jaeger composite carrier }
+targets! { traceparent tracestate baggage b3 b3multi jaeger xray composite carrier }

@@ -125,6 +125,30 @@ pub(crate) fn jaeger(header: &str) -> Option<Identity> {
     if shape { identity(trace_id, span_id, u8::from_str_radix(flags, 16).ok()? & 1) } else { None }
 }
 
+/// AWS X-Ray's `X-Amzn-Trace-Id`: fields in any order, each at most once.
+pub(crate) fn xray(header: &str) -> Option<Identity> {
+    let header = header.trim_matches(OWS);
+    let fields: Vec<_> =
+        header.split(';').map(|field| field.trim_matches(OWS)).filter(|field| !field.is_empty()).collect();
+    if header.len() > 1024 || !fields.iter().all(|field| field.contains('=')) {
+        return None;
+    }
+    let of = |name: &str| {
+        let named: Vec<_> = fields.iter().filter_map(|field| field.strip_prefix(name)?.strip_prefix('=')).collect();
+        if named.len() > 1 { Err(()) } else { Ok(named.first().copied()) }
+    };
+    let (root, parent, sampled) = (of("Root").ok()?, of("Parent").ok()?, of("Sampled").ok()?);
+    let flags = match sampled {
+        None | Some("?" | "1") => 1,
+        Some("0") => 0,
+        _ => return None,
+    };
+    let parts: Vec<_> = root?.split('-').collect();
+    let ["1", time, rest] = parts.as_slice() else { return None };
+    let shape = is_hex(time, 1..=8) && is_hex(rest, 24..=24) && is_hex(parent?, 16..=16);
+    if shape { identity(&format!("{time}{rest}"), parent?, flags) } else { None }
+}
+
 /// W3C Baggage, section "Header Content". A member that is not valid is left out; nothing is read past
 /// 8,192 bytes or 64 accepted members.
 pub(crate) fn baggage(headers: &[&str], accepts: fn(&str) -> bool) -> Members {

@@ -126,11 +126,20 @@ pub fn jaeger(data: &[u8]) {
     round_trip(&propagator, &context);
 }
 
+/// The header of AWS X-Ray.
+pub fn xray(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let propagator = Propagator::new([Format::XRay]);
+    let context = propagator.extract(&Pairs(&[("X-Amzn-Trace-Id", &*text)]));
+    assert_eq!(identity(&context), grammar::xray(&text));
+    round_trip(&propagator, &context);
+}
+
 /// Every format at once: lines of `name: value`.
 pub fn composite(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let headers: Vec<_> = text.split('\n').filter_map(|line| line.split_once(": ")).collect();
-    let formats = [Format::Baggage, Format::Jaeger, Format::B3Multi, Format::B3, Format::TraceContext];
+    let formats = [Format::Baggage, Format::XRay, Format::Jaeger, Format::B3Multi, Format::B3, Format::TraceContext];
     let propagator = Propagator::new(formats);
     let context = propagator.extract(&Pairs(&headers));
 
@@ -146,7 +155,8 @@ pub fn composite(data: &[u8]) {
         grammar::b3multi(trace_id, span_id, sampled, flags)
     };
     let jaeger = || grammar::jaeger(value(&headers, "uber-trace-id")?);
-    let expected = w3c.or_else(b3).or_else(b3multi).or_else(jaeger);
+    let xray = || grammar::xray(value(&headers, "x-amzn-trace-id")?);
+    let expected = w3c.or_else(b3).or_else(b3multi).or_else(jaeger).or_else(xray);
     assert_eq!(identity(&context), expected);
 
     // Identity and baggage do not affect each other.
@@ -246,7 +256,7 @@ fn written(propagator: &Propagator, context: &Context) -> Headers {
     let mut headers = Vec::new();
     propagator.inject(context, &mut PairsMut(&mut headers));
     for (at, (name, value)) in headers.iter().enumerate() {
-        assert!(propagator.fields().any(|field| field == name), "`{name}` is not among the fields");
+        assert!(propagator.fields().any(|field| field.eq_ignore_ascii_case(name)), "`{name}` is not among the fields");
         assert!(headers[..at].iter().all(|(other, _)| other != name), "`{name}` is written twice");
         assert!(!value.is_empty(), "`{name}` is empty");
         assert!(value.bytes().all(|byte| matches!(byte, b' '..=b'~')), "`{name}` has illegal characters: {value:?}");

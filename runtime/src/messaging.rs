@@ -309,7 +309,7 @@ impl TraceHeaders {
     }
 }
 
-/// Iterates over names, in lowercase, and values.
+/// Iterates over names and values. The names are in lowercase, except for X-Ray's `X-Amzn-Trace-Id`.
 impl IntoIterator for TraceHeaders {
     type Item = (String, String);
     type IntoIter = std::vec::IntoIter<(String, String)>;

@@ -249,6 +249,7 @@ fn propagators() {
         ("tracecontext", "headers traceparent"),
         ("b3", "headers b3"),
         ("jaeger", "headers uber-trace-id"),
+        ("xray", "headers x-amzn-trace-id"),
         ("b3multi,tracecontext", "headers traceparent x-b3-sampled x-b3-spanid x-b3-traceid"),
         ("none", "headers"),
     ] {

@@ -43,6 +43,7 @@ pub(crate) mod trace_state;
 mod w3c;
 #[cfg(all(feature = "audit", feature = "otlp"))]
 pub(crate) mod without_span;
+mod xray;
 
 pub use baggage::{BaggageTag, SendBaggage, TagType};
 pub use carrier::Carrier;
@@ -64,6 +65,9 @@ pub enum Format {
     B3Multi,
     /// Jaeger's `uber-trace-id`.
     Jaeger,
+    /// AWS X-Ray's `X-Amzn-Trace-Id`, for callers and receivers that have nothing else: X-Ray itself accepts traces of
+    /// W3C Trace Context. If the sampling decision is left to the receiver, the trace is sampled.
+    XRay,
     /// `baggage`: W3C Baggage.
     Baggage,
 }
@@ -76,17 +80,19 @@ impl Format {
             Self::B3 => "b3",
             Self::B3Multi => "b3multi",
             Self::Jaeger => "jaeger",
+            Self::XRay => "xray",
             Self::Baggage => "baggage",
         }
     }
 
-    const ALL: [Self; 5] = [Self::TraceContext, Self::B3, Self::B3Multi, Self::Jaeger, Self::Baggage];
+    const ALL: [Self; 6] = [Self::TraceContext, Self::B3, Self::B3Multi, Self::Jaeger, Self::XRay, Self::Baggage];
 
     fn fields(self) -> &'static [&'static str] {
         match self {
             Self::TraceContext => &w3c::FIELDS,
             Self::B3 | Self::B3Multi => &b3::FIELDS,
             Self::Jaeger => &jaeger::FIELDS,
+            Self::XRay => &xray::FIELDS,
             Self::Baggage => &baggage::FIELDS,
         }
     }
@@ -119,7 +125,7 @@ impl FromStr for Format {
 /// Configures which formats are injected and extracted, and which baggage members are sent and accepted.
 ///
 /// All formats are injected. On extraction, the first *valid* span context in this order is used, whatever the order
-/// of configuration: W3C, single-header B3, multi-header B3, Jaeger. An invalid header never hides a valid one in
+/// of configuration: W3C, single-header B3, multi-header B3, Jaeger, X-Ray. An invalid header never hides a valid one in
 /// another format. Extraction cannot fail: invalid input is ignored, and without a span context the next span becomes
 /// the root of a new trace.
 ///
@@ -256,6 +262,7 @@ impl Propagator {
                 Format::B3 => b3::inject_single(context, into),
                 Format::B3Multi => b3::inject_multi(context, into),
                 Format::Jaeger => jaeger::inject(context.span().span_context(), into),
+                Format::XRay => xray::inject(context.span().span_context(), into),
                 Format::Baggage => {
                     baggage::inject(context.baggage(), &|key| self.sent.allows(key) && also(key), into);
                 }
@@ -279,6 +286,7 @@ impl Propagator {
                 Format::TraceContext => identity = w3c::extract(from),
                 Format::B3 | Format::B3Multi => identity = b3::extract(from).map(|(span, _)| bare(span)),
                 Format::Jaeger => identity = jaeger::extract(from).map(bare),
+                Format::XRay => identity = xray::extract(from).map(bare),
             }
         }
         let mut context = context;

@@ -7,7 +7,8 @@ use throughline::propagation::{Format, Pairs, Propagator};
 
 use super::{SPAN, TRACE, inject, remote, with};
 
-const ALL: [Format; 5] = [Format::Jaeger, Format::Baggage, Format::B3Multi, Format::B3, Format::TraceContext];
+const ALL: [Format; 6] =
+    [Format::XRay, Format::Jaeger, Format::Baggage, Format::B3Multi, Format::B3, Format::TraceContext];
 
 /// The headers of each format, each with a different trace ID.
 fn headers() -> Vec<(&'static str, String)> {
@@ -18,12 +19,13 @@ fn headers() -> Vec<(&'static str, String)> {
         ("x-b3-traceid", id("3")),
         ("x-b3-spanid", SPAN.into()),
         ("uber-trace-id", format!("{}:{SPAN}:0:1", id("4"))),
+        ("x-amzn-trace-id", format!("Root=1-{}-{};Parent={SPAN};Sampled=1", &id("5")[..8], &id("5")[8..])),
     ]
 }
 
 #[test]
 fn the_first_valid_format_wins_in_any_order_of_configuration() {
-    for (broken, digit) in ["1", "2", "3", "4"].into_iter().enumerate() {
+    for (broken, digit) in ["1", "2", "3", "4", "5"].into_iter().enumerate() {
         // The headers of the preceding formats are invalid.
         let headers: Vec<_> = headers()
             .into_iter()
@@ -37,7 +39,7 @@ fn the_first_valid_format_wins_in_any_order_of_configuration() {
 }
 
 fn order(header: &str) -> usize {
-    ["traceparent", "b3", "x-b3-", "uber-"].iter().position(|start| header.starts_with(start)).unwrap()
+    ["traceparent", "b3", "x-b3-", "uber-", "x-amzn"].iter().position(|start| header.starts_with(start)).unwrap()
 }
 
 #[test]
@@ -46,9 +48,11 @@ fn all_formats_are_injected() {
     let propagator = Propagator::new(ALL);
     let written = inject(&propagator, &context);
     let names: Vec<_> = written.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, ["traceparent", "b3", "x-b3-traceid", "x-b3-spanid", "x-b3-sampled", "uber-trace-id", "baggage"]);
+    let of_b3 = ["b3", "x-b3-traceid", "x-b3-spanid", "x-b3-sampled"];
+    let others = ["uber-trace-id", "X-Amzn-Trace-Id", "baggage"];
+    assert_eq!(names, [&["traceparent"][..], &of_b3, &others].concat());
     let fields: Vec<_> = propagator.fields().collect();
-    assert!(names.iter().all(|name| fields.contains(name)), "{fields:?}");
+    assert!(names.iter().all(|name| fields.contains(&&*name.to_ascii_lowercase())), "{fields:?}");
 }
 
 #[test]
@@ -66,6 +70,6 @@ fn names() {
     let error = "zipkin".parse::<Format>().unwrap_err().to_string();
     assert_eq!(
         error,
-        "unknown propagation format `zipkin`; expected one of `tracecontext`, `b3`, `b3multi`, `jaeger`, `baggage`"
+        "unknown propagation format `zipkin`; expected one of `tracecontext`, `b3`, `b3multi`, `jaeger`, `xray`, `baggage`"
     );
 }

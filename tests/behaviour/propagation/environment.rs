@@ -54,6 +54,7 @@ fn every_format_is_injected_and_extracted() {
         (Format::B3, &["B3"]),
         (Format::B3Multi, &["X_B3_SAMPLED", "X_B3_SPANID", "X_B3_TRACEID"]),
         (Format::Jaeger, &["UBER_TRACE_ID"]),
+        (Format::XRay, &["X_AMZN_TRACE_ID"]),
     ] {
         let propagator = Propagator::new([format]);
         let mut command = Command::new("true");

@@ -6,8 +6,10 @@ mod carriers;
 mod composite;
 mod environment;
 mod jaeger;
+mod java_agent;
 mod traceparent;
 mod tracestate;
+mod xray;
 
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};

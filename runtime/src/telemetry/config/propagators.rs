@@ -6,7 +6,8 @@ use crate::propagation::Format;
 /// `None` if the list is empty, which is not the same as `none`.
 pub(super) fn from_env(env: &Env<'_>) -> Result<Option<Vec<Format>>, ConfigError> {
     const NAME: &str = "OTEL_PROPAGATORS";
-    const EXPECTED: &str = "a comma-separated list of `tracecontext`, `baggage`, `b3`, `b3multi`, `jaeger`, or `none`";
+    const EXPECTED: &str =
+        "a comma-separated list of `tracecontext`, `baggage`, `b3`, `b3multi`, `jaeger`, `xray`, or `none`";
     let list = env.get(NAME).unwrap_or_default();
     let names: Vec<_> = list.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
     if names.is_empty() {

@@ -232,7 +232,7 @@ fn sampler() {
 fn propagators() {
     let of = |list| valid(&[("OTEL_PROPAGATORS", list)]).propagators;
     assert_eq!(of("tracecontext,baggage"), Some(vec![Format::TraceContext, Format::Baggage]));
-    assert_eq!(of("b3, b3multi, jaeger"), Some(vec![Format::B3, Format::B3Multi, Format::Jaeger]));
+    assert_eq!(of("b3, b3multi, jaeger, xray"), Some(vec![Format::B3, Format::B3Multi, Format::Jaeger, Format::XRay]));
     assert_eq!(of("none"), Some(vec![]));
     assert_eq!(of("B3, None"), Some(vec![Format::B3]));
     assert_eq!(of(" ,"), None, "an empty list");
@@ -293,8 +293,8 @@ fn errors_name_the_variable_the_value_and_what_is_expected() {
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "zip", "one of `gzip`, `none`"),
         (
             "OTEL_PROPAGATORS",
-            "xray",
-            "a comma-separated list of `tracecontext`, `baggage`, `b3`, `b3multi`, `jaeger`, or `none`",
+            "ottrace",
+            "a comma-separated list of `tracecontext`, `baggage`, `b3`, `b3multi`, `jaeger`, `xray`, or `none`",
         ),
         ("OTEL_BSP_MAX_QUEUE_SIZE", "0", "a positive integer"),
         ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "-1", "a positive integer"),
