@@ -5,9 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Namespaces of the semantic conventions in which Throughline writes.
-const NAMESPACES: [&str; 17] = [
+const NAMESPACES: [&str; 18] = [
     "client",
     "code",
+    "container",
     "db",
     "error",
     "exception",

@@ -150,6 +150,10 @@ conventions! {
     SERVICE_INSTANCE_ID = "service.instance.id";
     /// The deployment environment, such as `production`.
     DEPLOYMENT_ENVIRONMENT_NAME = "deployment.environment.name";
+    /// The ID of the container that the process runs in.
+    CONTAINER_ID = "container.id";
+    /// The processor architecture.
+    HOST_ARCH = "host.arch";
     /// The host name.
     HOST_NAME = "host.name";
     /// The operating system type.

@@ -8,6 +8,8 @@ mod builder;
 #[cfg(feature = "otlp")]
 mod config;
 #[cfg(feature = "otlp")]
+mod container;
+#[cfg(feature = "otlp")]
 mod diagnostics;
 #[cfg(feature = "otlp")]
 mod error;

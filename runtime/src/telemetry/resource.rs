@@ -4,6 +4,7 @@ use opentelemetry::KeyValue;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::IdGenerator as _;
 
+use super::container;
 use crate::semconv;
 use crate::tracer::{ProcessIdGenerator, not_of_the_sdk, telemetry_sdk};
 
@@ -18,11 +19,13 @@ pub(super) fn detect(given: &[KeyValue]) -> Resource {
         KeyValue::new(semconv::SERVICE_INSTANCE_ID, instance_id()),
         KeyValue::new(semconv::PROCESS_PID, i64::from(std::process::id())),
         KeyValue::new(semconv::OS_TYPE, os_type(std::env::consts::OS)),
+        KeyValue::new(semconv::HOST_ARCH, host_arch(std::env::consts::ARCH)),
     ];
     attributes.extend(telemetry_sdk());
     if let Some(name) = gethostname::gethostname().to_str() {
         attributes.push(KeyValue::new(semconv::HOST_NAME, name.to_owned()));
     }
+    attributes.extend(container::id().map(|id| KeyValue::new(semconv::CONTAINER_ID, id)));
     // An empty `service.name` is ignored: it may come from a list with an unset variable in it.
     let names_nothing = |it: &KeyValue| it.key.as_str() == semconv::SERVICE_NAME && it.value.as_str().is_empty();
     for attribute in given.iter().filter(|attribute| !names_nothing(attribute)) {
@@ -58,6 +61,18 @@ fn os_type(os: &'static str) -> &'static str {
         "dragonfly" => "dragonflybsd",
         "illumos" => "solaris",
         "android" => "linux",
+        other => other,
+    }
+}
+
+/// Likewise, some processor architectures.
+fn host_arch(arch: &'static str) -> &'static str {
+    match arch {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "arm" => "arm32",
+        "powerpc" => "ppc32",
+        "powerpc64" => "ppc64",
         other => other,
     }
 }
@@ -105,6 +120,22 @@ mod tests {
         ] {
             assert_eq!(os_type(os), expected);
         }
+    }
+
+    #[test]
+    fn architectures_have_the_names_of_the_conventions() {
+        for (arch, expected) in [
+            ("x86_64", "amd64"),
+            ("x86", "x86"),
+            ("aarch64", "arm64"),
+            ("arm", "arm32"),
+            ("powerpc64", "ppc64"),
+            ("s390x", "s390x"),
+            ("riscv64", "riscv64"),
+        ] {
+            assert_eq!(host_arch(arch), expected);
+        }
+        assert_eq!(text(&detect(&[]), "host.arch").as_deref(), Some(host_arch(std::env::consts::ARCH)));
     }
 
     #[test]
