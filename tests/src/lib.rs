@@ -10,6 +10,11 @@ struct FromTracing;
 #[doc = include_str!("../../docs/from-fastrace.md")]
 struct FromFastrace;
 
+/// And of the page for users of the Java agent.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/from-java-agent.md")]
+struct FromJavaAgent;
+
 /// And of the page for users of OpenTelemetry's API.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/from-opentelemetry.md")]
