@@ -3,6 +3,8 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(any(feature = "log", feature = "otlp", all(feature = "tokio", tokio_unstable)))]
+mod atomic;
 #[cfg(feature = "audit")]
 pub mod audit;
 #[cfg(feature = "sdk")]

@@ -11,8 +11,10 @@ use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::mem;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::atomic::AtomicU64;
 
 /// Fibonacci hashing: consecutive numbers are spread far apart.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;

@@ -1,7 +1,7 @@
 //! The audit of this process while it runs.
 
 use std::panic::Location;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,7 @@ use super::rules::Rules;
 use super::tally::Ids;
 use super::text::duration;
 use super::window::Audit;
+use crate::atomic::AtomicU64;
 use crate::propagation::without_span;
 use crate::span::registry::{Entry, Table};
 use crate::tracer::encoded::{QueuedSpans, frames, message};

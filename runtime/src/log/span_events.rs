@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt::{Arguments, Debug};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry::{Array, KeyValue, SpanId, StringValue, Value};
@@ -14,6 +14,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
 use super::sources;
+use crate::atomic::AtomicU64;
 use crate::context::current;
 use crate::redact::error_text;
 use crate::semconv;

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 #[cfg(feature = "sdk")]
 use std::cell::Cell;
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use opentelemetry::trace::{
@@ -74,9 +74,9 @@ pub(crate) fn scope() -> InstrumentationScope {
 static INSTALLED: RwLock<Option<Arc<dyn Source>>> = RwLock::new(None);
 
 /// Incremented with every change of `INSTALLED`. Zero means that nothing was ever installed.
-static GENERATION: AtomicU64 = AtomicU64::new(0);
+static GENERATION: AtomicUsize = AtomicUsize::new(0);
 
-type Cached = (u64, Option<Arc<dyn Source>>);
+type Cached = (usize, Option<Arc<dyn Source>>);
 
 thread_local! {
     /// This thread's copy of `INSTALLED`, and its generation. It is borrowed while a span starts, which avoids
@@ -201,7 +201,7 @@ pub(crate) fn with_encoder_mut<R>(data: Option<&Arc<Data>>, mut f: impl FnMut(&d
 
 /// Calls `f` with the installed source, of which this thread has a copy.
 #[inline(always)]
-fn with_installed<R>(generation: u64, mut f: impl FnMut(&dyn Source) -> R) -> Option<R> {
+fn with_installed<R>(generation: usize, mut f: impl FnMut(&dyn Source) -> R) -> Option<R> {
     let known = CACHED.try_with(|cached| {
         let cached = cached.borrow();
         (cached.0 == generation).then(|| cached.1.as_deref().map(&mut f))
@@ -216,7 +216,7 @@ fn with_installed<R>(generation: u64, mut f: impl FnMut(&dyn Source) -> R) -> Op
 /// borrowed further up the stack.
 #[cold]
 #[inline(never)]
-fn renewed(generation: u64) -> Option<Arc<dyn Source>> {
+fn renewed(generation: usize) -> Option<Arc<dyn Source>> {
     let source = installed();
     let fresh = (generation, source.clone());
     // Dropped outside of the borrow: the last handle of a provider may flush in its destructor.

@@ -9,11 +9,11 @@ pub(crate) use self::absent::{LiveAudit, Rules};
 #[cfg(not(feature = "audit"))]
 mod absent {
     use std::sync::Arc;
-    use std::sync::atomic::AtomicU64;
     use std::time::Duration;
 
     use opentelemetry::trace::TraceId;
 
+    use crate::atomic::AtomicU64;
     use crate::span::registry::Table;
     use crate::tracer::encoded::QueuedSpans;
 

@@ -1,7 +1,7 @@
 //! The steps of initialization. Fallible steps come first, so that either everything is initialized or nothing.
 
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 
 use opentelemetry::{Key, global};
@@ -20,6 +20,7 @@ use super::resource;
 use super::sampler::{LoadShedder, WholeTraceSampler};
 use super::text::bounded;
 use super::{InitError, RequestIdGenerator, Telemetry};
+use crate::atomic::AtomicU64;
 use crate::console::Console;
 use crate::guard::reentrance::Busy;
 use crate::propagation::{self, Propagator};

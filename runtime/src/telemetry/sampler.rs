@@ -1,13 +1,14 @@
 //! The sampler: one decision for all spans of a trace, and load shedding.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use opentelemetry::trace::{Link, SpanKind, SpanRef, TraceContextExt as _, TraceId, TraceState};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, ShouldSample};
 
 use super::export::Queue;
+use crate::atomic::AtomicU64;
 
 /// Consults the configured sampler for root spans; every other span follows its parent.
 #[derive(Debug, Clone)]

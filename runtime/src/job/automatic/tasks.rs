@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::hash::{Hash as _, Hasher};
 use std::panic::Location;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use opentelemetry::Context;
 use tokio::runtime::TaskMeta;
@@ -11,6 +11,7 @@ use tokio::task::Id;
 
 use super::Automatic;
 use super::inherited::{Inherited, inherited, shared_context, shared_with};
+use crate::atomic::AtomicU64;
 use crate::context::current;
 use crate::job::own;
 use crate::table::{Held, Table};

@@ -12,7 +12,7 @@
 //! steps, between which the lock is released. Usually, only the export thread takes the lock: while the queue is less
 //! than half full, spans are left in an inbox.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use bytes::Bytes;
@@ -24,6 +24,7 @@ use self::parts::{Freed, Held};
 use self::places::Place;
 use self::store::{Store, Trace};
 use super::stats::{ExportStats, State};
+use crate::atomic::AtomicU64;
 use crate::tracer::encoded::{EncodedSpans, QueuedSpans};
 
 mod arena;

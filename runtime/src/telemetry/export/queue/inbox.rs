@@ -4,13 +4,14 @@
 //! left to the export thread.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
 use super::parts::{Held, Incoming};
 use super::{QueueLimits, STEPS, as_len};
+use crate::atomic::AtomicU64;
 use crate::tracer::buffer::{SHARDS, shard_of_thread};
 use crate::tracer::encoded::EncodedSpans;
 
