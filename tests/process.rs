@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use futures::executor::block_on;
 use throughline::jobs;
 use throughline::traced_spawn;
 use tokio::sync::oneshot;
@@ -54,6 +55,17 @@ async fn jobs_are_counted_and_waited_for() {
     aborted.abort();
     drop(throughline::spawn(async { panic!("lost") }));
     assert_eq!(jobs::wait(Duration::from_secs(60)).await, Ok(()));
+
+    // With another executor, outside of Tokio's runtime.
+    let (end, until) = oneshot::channel();
+    let _detached = thread(until);
+    let elsewhere = std::thread::spawn(move || {
+        let left = block_on(jobs::wait(Duration::from_millis(1)));
+        end.send(()).expect("the job waits");
+        (left, block_on(jobs::wait(Duration::from_secs(60))))
+    });
+    let (left, ended) = elsewhere.join().expect("no panic");
+    assert_eq!((left.map_err(|left| left.jobs), ended), (Err(1), Ok(())));
 }
 
 #[test]

@@ -12,6 +12,7 @@ pub mod rayon;
 mod sent;
 mod span;
 pub(crate) mod spawn;
+pub(crate) mod timeout;
 pub mod tracker;
 #[cfg(feature = "testing")]
 pub(crate) mod watched;

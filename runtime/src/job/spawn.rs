@@ -230,8 +230,9 @@ pub(super) async fn refused<F: Future>(job: F) -> F::Output {
 pub(super) fn runtime(job: &str) -> Handle {
     let Ok(handle) = Handle::try_current() else {
         panic!(
-            "the detached job `{job}` was started outside a Tokio runtime; call it from async code, enter a runtime first \
-             (`let _guard = runtime.enter();`), or specify one: `#[traced_spawn(on = handle)]`"
+            "the detached job `{job}` was started outside a Tokio runtime; enter one first (`let _guard = runtime.enter();`), \
+             or specify one: `#[traced_spawn(on = handle)]`; with another executor, spawn a `#[traced]` function in \
+             `Snapshot::capture().run_async(..)`"
         )
     };
     handle

@@ -25,6 +25,8 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use super::timeout::within;
+
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
 static CLOSED: AtomicBool = AtomicBool::new(false);
 static IDLE: Notify = Notify::const_new();
@@ -77,8 +79,9 @@ pub fn running() -> usize {
 ///
 /// This includes jobs that are spawned while it waits. Cancel safe: dropping the future does not affect the jobs.
 ///
-/// The limit is measured by Tokio's clock. If that is paused, as with `#[tokio::test(start_paused = true)]`, it jumps to
-/// the limit as soon as the runtime is idle, even if a job on a thread or in another runtime is not.
+/// In a Tokio runtime, the limit is measured by Tokio's clock. If that is paused, as with
+/// `#[tokio::test(start_paused = true)]`, it jumps to the limit as soon as the runtime is idle, even if a job on a thread
+/// or in another runtime is not. With any other executor, a thread keeps track of the time.
 ///
 /// # Errors
 ///
@@ -86,8 +89,7 @@ pub fn running() -> usize {
 ///
 /// # Panics
 ///
-/// Panics if there is a job to wait for and this is called outside a Tokio runtime, or in one whose timer is not
-/// enabled.
+/// Panics if there is a job to wait for and this is called in a Tokio runtime whose timer is not enabled.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -104,7 +106,7 @@ pub async fn wait(limit: Duration) -> Result<(), StillRunning> {
     if running() == 0 {
         return Ok(());
     }
-    let is_idle = tokio::time::timeout(limit, idle()).await.is_ok();
+    let is_idle = within(limit, idle()).await;
     match running() {
         // The last job may have ended while the limit was reached.
         jobs if !is_idle && jobs > 0 => Err(StillRunning { jobs }),

@@ -2,11 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::future::poll_fn;
-use std::pin::{Pin, pin};
 use std::sync::atomic::Ordering;
-use std::sync::mpsc;
-use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,6 +14,7 @@ use super::handle::ACTIVE;
 use super::text::{bounded, count};
 use super::{ExportStats, OpenSpan, Telemetry, open_spans, signal};
 use crate::guard::panics::caught;
+use crate::job::timeout::completes_within;
 use crate::job::tracker as jobs;
 use crate::span::tracer::{self, SetUp};
 
@@ -26,9 +23,6 @@ const DROP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The time that the export thread may take after its timeout, to stop cleanly.
 const GRACE: Duration = Duration::from_secs(1);
-
-/// How long a thread blocks between two polls if no other thread can keep track of the time.
-const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
 /// A quarter of a shutdown's timeout is reserved for the export.
 const RESERVED_FOR_EXPORT: u32 = 4;
@@ -229,34 +223,6 @@ impl Telemetry {
             Err(_) => drop(provider.shutdown_with_timeout(timeout)),
         }
     }
-}
-
-/// Whether `future` completes within `timeout`. If it is not ready, a thread keeps track of the time, because there may
-/// be no runtime, or one without a timer.
-async fn completes_within(timeout: Duration, future: impl Future<Output = ()>) -> bool {
-    let mut future = pin!(future);
-    if poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_ready())).await {
-        return true;
-    }
-    let (elapsed, mut is_elapsed) = oneshot::channel::<Infallible>();
-    let (_waiting, is_over) = mpsc::channel::<Infallible>();
-    let begun = Instant::now();
-    let timer = thread::Builder::new().name("throughline-timeout".to_owned()).spawn(move || {
-        let _elapsed = elapsed;
-        let _ = is_over.recv_timeout(timeout);
-    });
-    poll_fn(|cx| match future.as_mut().poll(cx) {
-        Poll::Ready(()) => Poll::Ready(true),
-        Poll::Pending if timer.is_ok() => Pin::new(&mut is_elapsed).poll(cx).map(|_| false),
-        Poll::Pending if begun.elapsed() >= timeout => Poll::Ready(false),
-        // The system has no more threads. Other tasks, which may be the jobs, run between two polls.
-        Poll::Pending => {
-            thread::sleep(POLL_INTERVAL);
-            cx.waker().wake_by_ref();
-            Poll::Pending
-        }
-    })
-    .await
 }
 
 impl Drop for Telemetry {

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use super::Capture;
 use super::store::{Inner, Store};
+#[cfg(feature = "tokio")]
+use crate::job::timeout::within;
 
 impl Capture {
     /// Waits until no span of this capture is open and none of its detached jobs is running, for at most `limit`.
@@ -38,9 +40,10 @@ impl Capture {
 
     /// Like [`wait`](Self::wait), for asynchronous code. Cancel safe.
     ///
-    /// The limit is measured by Tokio's clock. If that is paused, as with `#[tokio::test(start_paused = true)]`, it jumps
-    /// to the limit as soon as the runtime is idle: sleeping tasks are awaited as in real time, but threads and other
-    /// runtimes are not. Use `wait` for these.
+    /// In a Tokio runtime, the limit is measured by Tokio's clock. If that is paused, as with
+    /// `#[tokio::test(start_paused = true)]`, it jumps to the limit as soon as the runtime is idle: sleeping tasks are
+    /// awaited as in real time, but threads and other runtimes are not. Use `wait` for these. With any other executor, a
+    /// thread keeps track of the time.
     ///
     /// # Errors
     ///
@@ -48,8 +51,7 @@ impl Capture {
     ///
     /// # Panics
     ///
-    /// Panics if there is something to wait for and this is called outside a Tokio runtime, or in one whose timer is
-    /// not enabled.
+    /// Panics if there is something to wait for and this is called in a Tokio runtime whose timer is not enabled.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -69,7 +71,8 @@ impl Capture {
         if self.store.lock().is_quiet() {
             return Ok(());
         }
-        tokio::time::timeout(limit, self.store.is_quiet()).await.map_err(|_| self.store.lock().still_open())
+        let is_quiet = within(limit, self.store.is_quiet()).await;
+        if is_quiet { Ok(()) } else { Err(self.store.lock().still_open()) }
     }
 }
 

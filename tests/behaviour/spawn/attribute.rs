@@ -178,5 +178,6 @@ fn the_panic_outside_a_runtime_names_a_remedy() {
     let message = payload.downcast_ref::<String>().expect("a text");
     assert!(message.contains("outside a Tokio runtime") && message.contains("on = handle"), "{message}");
     assert!(message.contains("the detached job `job` was started"), "{message}");
+    assert!(message.contains("with another executor, spawn a `#[traced]` function in"), "{message}");
     assert_eq!(capture.open(), 0);
 }
