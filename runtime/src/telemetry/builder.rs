@@ -338,7 +338,7 @@ mod tests {
             (&[("OTEL_EXPORTER_OTLP_TIMEOUT", "soon")], &exporter),
             (&[("OTEL_TRACES_SAMPLER", "jaeger_remote")], &sampler),
             (&[("OTEL_TRACES_SAMPLER", "traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "2")], &sampler),
-            (&[("OTEL_PROPAGATORS", "xray")], &|builder| builder.propagator(Propagator::default())),
+            (&[("OTEL_PROPAGATORS", "ottrace")], &|builder| builder.propagator(Propagator::default())),
             (&[("OTEL_BSP_MAX_QUEUE_SIZE", "0")], &|builder| builder.max_queue_size(10)),
             (&[("THROUGHLINE_MAX_QUEUE_BYTES", "0")], &|builder| builder.max_queue_bytes(10)),
             (&[("THROUGHLINE_ERROR_TEXT", "none")], &|builder| builder.error_text(ErrorText::full())),
